@@ -1,0 +1,108 @@
+"""The one table error -> status, text and machine-readable reason, and the exceptions that carry it.
+
+Pure: who raises knows what went wrong, who catches looks up how to answer. ``whose`` says whose
+fault it was (``client``, ``backend``, ``lb``): metrics and retries read it, nobody parses a text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Fault = Literal["client", "backend", "lb"]
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+    whose: Fault
+    close: bool
+    """Whether the client's connection must end: its framing can no longer be trusted."""
+    retry_after_s: int = 0
+
+
+REASONS: dict[str, Answer] = {
+    # the client's bytes
+    "bad_request": Answer(400, "Bad request", "client", True),
+    "bad_framing": Answer(400, "Bad message framing", "client", True),
+    "bad_host": Answer(400, "Bad or missing Host", "client", True),
+    "bad_target": Answer(400, "Bad request target", "client", True),
+    "bad_chunk": Answer(400, "Bad chunked body", "client", True),
+    "body_truncated": Answer(400, "Request body ended early", "client", True),
+    "bad_proxy_header": Answer(400, "Bad PROXY protocol header", "client", True),
+    "invalid_algorithm": Answer(400, "Invalid algorithm specified", "client", False),
+    "route_not_found": Answer(404, "Service not found", "client", False),
+    "method_not_allowed": Answer(405, "Method not allowed", "client", False),
+    "head_timeout": Answer(408, "Request head took too long", "client", True),
+    "body_timeout": Answer(408, "Request body took too long", "client", True),
+    "body_too_large": Answer(413, "Request body too large", "client", True),
+    "uri_too_long": Answer(414, "Request target too long", "client", True),
+    "expectation_failed": Answer(417, "Expectation failed", "client", True),
+    "head_too_large": Answer(431, "Request header fields too large", "client", True),
+    "client_gone": Answer(499, "Client closed the connection", "client", True),
+    "unknown_method": Answer(501, "Method not implemented", "client", True),
+    "unknown_coding": Answer(501, "Transfer coding not implemented", "client", True),
+    "upgrade_unsupported": Answer(501, "Upgrade not available on this path", "lb", True),
+    "bad_version": Answer(505, "HTTP version not supported", "client", True),
+    # ours
+    "internal_error": Answer(500, "Internal error", "lb", True),
+    "draining": Answer(503, "Shutting down", "lb", True, 1),
+    "overloaded": Answer(503, "Too many connections", "lb", True, 1),
+    "no_backend": Answer(503, "No backend available", "lb", False, 1),
+    # the backend's
+    "connect_failed": Answer(503, "No backend available", "backend", False, 1),
+    "backend_full": Answer(503, "No backend available", "backend", False, 1),
+    "connect_timeout": Answer(504, "Backend timeout", "backend", False),
+    "backend_timeout": Answer(504, "Backend timeout", "backend", False),
+    "backend_reset": Answer(502, "Backend closed the connection", "backend", False),
+    "backend_tls": Answer(502, "Backend TLS failed", "backend", False),
+    "bad_response": Answer(502, "Backend sent an invalid response", "backend", False),
+    "response_head_too_large": Answer(502, "Backend response head too large", "backend", False),
+    "upstream_truncated": Answer(502, "Backend response ended early", "backend", True),
+}
+
+
+class LbError(Exception):
+    """Something that has a reason. ``str()`` is for logs; the client sees the table's text."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def answer(self) -> Answer:
+        return REASONS[self.reason]
+
+
+class RequestError(LbError):
+    """The client's request cannot be served as it is; the reason's status is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retryable:
+    """What a failed attempt allows. ``nothing_sent``: no byte reached a backend, any method may be
+    tried again; ``stale_reuse``: a pooled connection was closed under us before any answer byte."""
+
+    nothing_sent: bool = False
+    stale_reuse: bool = False
+
+
+class AttemptError(LbError):
+    """One attempt on one backend failed before its answer began."""
+
+    def __init__(self, reason: str, detail: str = "", retry: Retryable = Retryable()) -> None:
+        super().__init__(reason, detail)
+        self.retry = retry
+
+
+class AnswerAborted(LbError):
+    """The answer's head is out and its body cannot be finished: the client's connection is cut."""
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. ``problems`` has every mistake, each one line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

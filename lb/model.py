@@ -1,0 +1,269 @@
+"""The frozen values a configuration turns into.
+
+Data only: no I/O, no defaults that depend on the machine, no pydantic (workers import this
+module; the schema that validates user input lives in ``lb.config``). Everything that *happens* to
+a backend (health, inflight, latency) is kept in ``lb.state`` under the backend's id, so it
+survives a reload. Durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ListenerKind = Literal["traffic", "status", "admin"]
+Scheme = Literal["http", "https"]
+ActionKind = Literal["pool", "respond", "redirect", "metrics", "health"]
+ErrorStyle = Literal["json", "error_only", "text"]
+ProbeKind = Literal["tcp", "http", "https", "none"]
+RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One PEM pair. ``names`` are the SNI names it answers; empty: those of the certificate."""
+
+    cert: str
+    key: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTimeouts:
+    """``head`` counts from a request's first byte; ``body`` is the longest silence while a body
+    arrives; ``write`` the longest time without progress towards the client; ``half_close`` how long
+    a client that has closed its sending side still counts as there."""
+
+    head_s: float = 10.0
+    body_s: float = 15.0
+    write_s: float = 30.0
+    keep_alive_s: float = 75.0
+    half_close_s: float = 0.5
+    handshake_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound address set. ``bind`` entries are ``host:port``, ``[v6]:port`` or ``unix:/path``."""
+
+    id: str
+    kind: ListenerKind
+    bind: tuple[str, ...]
+    certificates: tuple[Certificate, ...] = ()
+    proxy_protocol: bool = False
+    timeouts: ListenerTimeouts = field(default_factory=ListenerTimeouts)
+    body_limit_bytes: int | None = None
+    token: str = ""
+    """Admin listeners only; empty: one is generated into ``state.dir/admin.token``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One process we send to. ``unix_path`` is set instead of host and port for ``unix:`` URLs."""
+
+    id: str
+    scheme: Scheme = "http"
+    host: str = ""
+    port: int = 0
+    unix_path: str = ""
+    weight: int = 1
+    region: str = ""
+    zone: str = ""
+    max_inflight: int | None = None
+    backup: bool = False
+
+    @property
+    def authority(self) -> str:
+        """``host[:port]`` as a Host field carries it (RFC 9110 section 7.2)."""
+        if self.unix_path:
+            return "localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return host if self.port == default else f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """Where we connect to, for people: ``host:port`` or ``unix:/path``."""
+        if self.unix_path:
+            return f"unix:{self.unix_path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendTls:
+    """How ``https`` backends are verified. ``ca`` is a PEM file; empty: the system's store."""
+
+    verify: bool = True
+    ca: str = ""
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Active probe of every backend of a pool. ``http``/``https`` want a status in ``status``."""
+
+    type: ProbeKind = "tcp"
+    path: str = "/"
+    host: str = ""
+    port: int | None = None
+    status: tuple[int, ...] = ()
+    """Accepted statuses; empty: 200 to 399."""
+    interval_s: float = 2.0
+    timeout_s: float = 1.0
+    rise: int = 2
+    fall: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTimeouts:
+    """``total`` runs until the final answer's head, retries included; ``tunnel`` is a tunnel's
+    longest silence; ``idle`` the longest silence inside an answer's body."""
+
+    connect_s: float = 1.0
+    first_byte_s: float = 30.0
+    idle_s: float = 60.0
+    total_s: float = 120.0
+    queue_s: float = 5.0
+    tunnel_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """``attempts`` counts the first one. Connect failures are always tried elsewhere."""
+
+    attempts: int = 2
+    on: tuple[RetryCause, ...] = ("connect", "reset")
+    budget_percent: float = 20.0
+    budget_min_per_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveOptions:
+    """Weights and maxima of the adaptive score, and where a backend's load is polled."""
+
+    cpu: float = 0.4
+    memory: float = 0.2
+    inflight: float = 0.2
+    latency: float = 0.2
+    max_cpu_percent: float = 100.0
+    max_memory_percent: float = 100.0
+    max_inflight: float = 100.0
+    max_latency_s: float = 1.0
+    metrics_path: str = "/metrics"
+    poll_interval_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A named set of backends with one policy."""
+
+    id: str
+    backends: tuple[Backend, ...]
+    policy: str = "peak_ewma"
+    adaptive: AdaptiveOptions = field(default_factory=AdaptiveOptions)
+    health: Health = field(default_factory=Health)
+    timeouts: PoolTimeouts = field(default_factory=PoolTimeouts)
+    retry: Retry = field(default_factory=Retry)
+    host_header: Literal["preserve", "backend"] = "preserve"
+    tls: BackendTls = field(default_factory=BackendTls)
+    max_idle_per_worker: int = 64
+    """Idle connections kept per backend and worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMatch:
+    """A header or query condition. ``value`` None: it only has to be there."""
+
+    name: str
+    value: str | None = None
+    regex: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """``to`` may hold ``{scheme} {host} {path} {query}`` of the request."""
+
+    to: str
+    status: int = 308
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """match -> action. The first route of a configuration that matches is taken.
+
+    ``hosts`` are lower case without port unless they name one; ``*.example.com`` matches any depth
+    below it. ``path`` is a prefix on segment boundaries, or the whole path when ``exact``.
+    """
+
+    id: str
+    action: ActionKind
+    hosts: tuple[str, ...] = ()
+    path: str = ""
+    exact: bool = False
+    methods: tuple[str, ...] = ()
+    headers: tuple[FieldMatch, ...] = ()
+    query: tuple[FieldMatch, ...] = ()
+    pool: str = ""
+    respond: Respond | None = None
+    redirect: Redirect | None = None
+    policy: str = ""
+    """Overrides the pool's policy for this route; empty: the pool's."""
+    algo_override: bool = False
+    """Whether ``?algo=NAME`` may choose the policy (an unknown name is answered 400)."""
+    upgrades: tuple[str, ...] = ("websocket",)
+    body_limit_bytes: int | None = None
+    error_style: ErrorStyle = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """``path``: a file, ``-`` for standard output, empty for none."""
+
+    path: str = ""
+    format: Literal["json", "combined"] = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """``dir`` holds what outlives a restart; ``redis`` is the URL of the store shared by machines; empty: this machine alone."""
+
+    dir: str
+    redis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole validated configuration."""
+
+    source: str
+    listeners: tuple[Listener, ...]
+    pools: tuple[Pool, ...]
+    routes: tuple[Route, ...]
+    state: State
+    workers: int = 1
+    trusted_proxies: tuple[str, ...] = ()
+    access_log: AccessLog = field(default_factory=AccessLog)
+    graceful_timeout_s: float = 30.0
+    unknown_methods: bool = False
+    """Whether methods outside RFC 9110 and PATCH are passed on; otherwise they are answered 501."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What workers and the controller run on: a configuration with its generation and the place of
+    every counter in the shared segment (see ``lb.state.layout``)."""
+
+    generation: int
+    config: Config
+    segment: str
+    """Path of the shared memory file."""
+    columns: dict[str, int]
+    """Column name (``backend:POOL/ID``, ``route:ID``, ``pool:ID``, ``algo:NAME``, ``worker``) to number."""
+    schema: int = 1

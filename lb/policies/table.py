@@ -1,0 +1,30 @@
+"""Every policy by the name a configuration and ``?algo=`` use. A new policy is one file and one line here."""
+
+from __future__ import annotations
+
+from lb.model import Pool
+from lb.policies.adaptive import Adaptive
+from lb.policies.base import Policy, PolicyFactory
+from lb.policies.ip_hash import IpHash
+from lb.policies.least_connections import LeastConnections
+from lb.policies.peak_ewma import LowestPeakEwma
+from lb.policies.power_of_two import PowerOfTwo
+from lb.policies.random import Random
+from lb.policies.round_robin import RoundRobin
+from lb.policies.weighted_round_robin import WeightedRoundRobin
+
+POLICIES: dict[str, PolicyFactory] = {
+    "round_robin": RoundRobin,
+    "weighted_round_robin": WeightedRoundRobin,
+    "least_connections": LeastConnections,
+    "ip_hash": IpHash,
+    "power_of_two": PowerOfTwo,
+    "random": Random,
+    "peak_ewma": LowestPeakEwma,
+    "adaptive": Adaptive,
+}
+
+
+def create(name: str, pool: Pool) -> Policy:
+    """The policy of that name for ``pool``. KeyError: no such policy (the configuration was checked before)."""
+    return POLICIES[name](pool)

@@ -1,0 +1,148 @@
+"""The access log: one line per request, formatted and written in batches off the request's way.
+
+A request only appends its exchange to a list. Client text is escaped so that every line is valid
+JSON (or one line of *combined*) whatever bytes came. If the file cannot take more, lines are
+dropped and counted; a request never waits for the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from time import gmtime, monotonic, strftime, time
+from typing import Literal
+
+from lb.proxy.exchange import Exchange
+from lb.state.layout import W_LOG_DROPPED
+
+BATCH_LINES = 256
+MAX_PENDING_LINES = 20_000
+MAX_TEXT_BYTES = 2048
+_is_plain = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]*").fullmatch
+
+
+def json_text(raw: bytes) -> str:
+    """A JSON string literal of bytes that may be anything; bytes over 127 are read as Latin-1."""
+    if len(raw) > MAX_TEXT_BYTES:
+        raw = raw[:MAX_TEXT_BYTES]
+    if _is_plain(raw):
+        return f'"{raw.decode("ascii")}"'
+    return json.dumps(raw.decode("latin-1"))
+
+
+def combined_text(raw: bytes) -> str:
+    """As Apache writes it: quotes, backslashes and everything unprintable as ``\\xhh``."""
+    raw = raw[:MAX_TEXT_BYTES]
+    if _is_plain(raw):
+        return raw.decode("ascii")
+    return "".join(chr(b) if 0x20 <= b < 0x7F and b not in b'"\\' else f"\\x{b:02x}" for b in raw)
+
+
+class AccessLogWriter:
+    """``path``: a file (appended to), ``-`` for standard output, empty for none."""
+
+    def __init__(self, path: str, style: Literal["json", "combined"], counters: memoryview) -> None:
+        self.path = path
+        self._pending: list[Exchange] = []
+        self._counters = counters
+        self._fd = -1
+        self._format: Callable[[Exchange, float], str] = _json_line if style == "json" else _combined_line
+        self._is_on = bool(path)
+        self.open()
+
+    def open(self) -> None:
+        """Opens the file again, as after a rotation. A file that cannot be opened is tried again at each flush."""
+        if self.path == "-":
+            self._fd = sys.stdout.fileno()
+        elif self.path:
+            old, self._fd = self._fd, _opened(self.path)
+            if old >= 0:
+                os.close(old)
+
+    def add(self, exchange: Exchange) -> None:
+        if not self._is_on:
+            return
+        pending = self._pending
+        pending.append(exchange)
+        if len(pending) >= BATCH_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is pending; called by every full batch and twice a second."""
+        pending = self._pending
+        if not pending:
+            return
+        self._pending = []
+        if self._fd < 0:
+            self.open()
+        offset = time() - monotonic()
+        format_line = self._format
+        text = "".join([format_line(exchange, offset) for exchange in pending])
+        try:
+            os.write(self._fd, text.encode("latin-1", "replace"))
+        except OSError:
+            self._counters[W_LOG_DROPPED] += len(pending)
+
+    def close(self) -> None:
+        self.flush()
+        if self._fd >= 0 and self.path != "-":
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError:
+        return -1
+
+
+_second = 0
+_second_text = ""
+
+
+def _timestamp(wall: float) -> str:
+    global _second, _second_text
+    second = int(wall)
+    if second != _second:
+        _second = second
+        _second_text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+    return f"{_second_text}.{int((wall - second) * 1000):03d}Z"
+
+
+def _json_line(exchange: Exchange, offset: float) -> str:
+    head = exchange.head
+    started = exchange.started
+    if head is None:
+        request = '"method":"","host":"","target":"","version":""'
+    else:
+        request = (
+            f'"method":"{head.method.decode("ascii")}","host":{json_text(head.authority)},'
+            f'"target":{json_text(head.target)},"version":"1.{head.version_minor}"'
+        )
+    member = exchange.member
+    route = exchange.route
+    first_byte = f"{(exchange.first_byte_at - started) * 1000:.3f}" if exchange.first_byte_at else "null"
+    return (
+        f'{{"time":"{_timestamp(started + offset)}","client":{json_text(exchange.caller.address)},{request},'
+        f'"status":{exchange.status},"reason":"{exchange.reason}","route":{json.dumps(route.route.id) if route else "null"},'
+        f'"backend":{json.dumps(member.name) if member else "null"},"policy":"{exchange.policy}",'
+        f'"attempts":{exchange.attempts},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
+        f'"queue_ms":0,"connect_ms":{exchange.connect_s * 1000:.3f},"first_byte_ms":{first_byte},'
+        f'"total_ms":{(exchange.ended - started) * 1000:.3f},"request_id":"{exchange.request_id.decode("ascii")}"}}\n'
+    )
+
+
+def _combined_line(exchange: Exchange, offset: float) -> str:
+    head = exchange.head
+    when = strftime("%d/%b/%Y:%H:%M:%S +0000", gmtime(exchange.started + offset))
+    client = combined_text(exchange.caller.address) or "-"
+    if head is None:
+        return f'{client} - - [{when}] "-" {exchange.status} {exchange.bytes_out} "-" "-"\n'
+    line = f"{combined_text(head.method)} {combined_text(head.target)} HTTP/1.{head.version_minor}"
+    referer = combined_text(head.fields.value(b"referer")) or "-"
+    agent = combined_text(head.fields.value(b"user-agent")) or "-"
+    return f'{client} - - [{when}] "{line}" {exchange.status} {exchange.bytes_out} "{referer}" "{agent}"\n'

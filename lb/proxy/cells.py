@@ -1,0 +1,69 @@
+"""Where one worker counts: its own cells of the shared segment, by column name.
+
+A name without a column (a built-in pool, a segment that is gone) gets private cells, so that the
+data path never asks whether it may count.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Protocol
+
+from lb.state.layout import COUNTER_CELLS, SHARED_CELLS
+
+View = memoryview
+
+
+class SharedCells(Protocol):
+    """What the data path needs of ``lb.state.segment.Segment``."""
+
+    def shared(self, column: int) -> memoryview: ...
+    def inflight_view(self, column: int) -> memoryview: ...
+
+
+class OwnCells(Protocol):
+    """What the data path needs of ``lb.state.slot.WorkerSlot``."""
+
+    index: int
+
+    def counters(self, column: int) -> memoryview: ...
+
+
+class Cells:
+    """The three views of one column. ``inflight[slot]`` is ours to write, the others' to read."""
+
+    __slots__ = ("counters", "inflight", "shared", "slot")
+
+    def __init__(self, shared: View, inflight: View, slot: int, counters: View) -> None:
+        self.shared = shared
+        self.inflight = inflight
+        self.slot = slot
+        self.counters = counters
+
+
+def private_cells() -> Cells:
+    def view(cells: int) -> View:
+        return memoryview(array("q", bytes(8 * cells)))
+
+    return Cells(view(SHARED_CELLS), view(1), 0, view(COUNTER_CELLS))
+
+
+class CellDirectory:
+    """Hands out the cells of named columns; the same name keeps the same cells."""
+
+    def __init__(self, columns: dict[str, int], segment: SharedCells | None, slot: OwnCells | None) -> None:
+        self._columns = columns
+        self._segment = segment
+        self._slot = slot
+        self._private: dict[str, Cells] = {}
+
+    def of(self, name: str) -> Cells:
+        column = self._columns.get(name)
+        if column is None or self._segment is None or self._slot is None:
+            return self._private.setdefault(name, private_cells())
+        return Cells(
+            self._segment.shared(column),
+            self._segment.inflight_view(column),
+            self._slot.index,
+            self._slot.counters(column),
+        )

@@ -1,0 +1,137 @@
+"""The core that both request paths share: match -> admit -> pick and attempt -> an ``Answer``, then record.
+
+Knows no socket of a client and no WSGI; whoever has one hands in an ``Exchange`` and writes the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+
+from lb.errors import REASONS, LbError, RequestError
+from lb.http1.request import KNOWN_METHODS, RequestHead
+from lb.model import ErrorStyle
+from lb.proxy.access_log import AccessLogWriter
+from lb.proxy.answer import Answer
+from lb.proxy.cells import Cells
+from lb.proxy.deadlines import Expired
+from lb.proxy.exchange import Exchange
+from lb.proxy.forward import forward
+from lb.proxy.local import error_answer
+from lb.proxy.pool import LivePool
+from lb.proxy.router import Router
+from lb.proxy.routes import LiveRoute
+from lb.state.layout import (
+    C_ABORTED,
+    C_BYTES_IN,
+    C_BYTES_OUT,
+    C_CLIENT_GONE,
+    C_COUNT,
+    C_DURATION_US,
+    C_STATUS,
+    bucket,
+)
+
+UNROUTED = "unrouted"
+
+
+class Core:
+    """Everything one generation of a configuration means on this worker. Replaced, never changed."""
+
+    def __init__(
+        self,
+        generation: int,
+        router: Router,
+        pools: Iterable[LivePool],
+        algo_cells: dict[str, Cells],
+        unrouted: Cells,
+        log: AccessLogWriter,
+        *,
+        unknown_methods: bool,
+    ) -> None:
+        self.generation = generation
+        self.pools = tuple(pools)
+        self.log = log
+        self._router = router
+        self._algo_cells = algo_cells
+        self._unrouted = unrouted
+        self._unknown_methods = unknown_methods
+
+    def route(self, head: RequestHead) -> LiveRoute:
+        """The route of a request; RequestError if it has none or its method is not for us."""
+        if head.method not in KNOWN_METHODS and not self._unknown_methods:
+            raise RequestError("unknown_method", head.method.decode("ascii", "replace"))
+        route: LiveRoute | None = self._router.match(head)
+        if route is None:
+            raise RequestError("route_not_found")
+        return route
+
+    def answer(self, exchange: Exchange) -> Answer:
+        """The answer to a routed request. LbError says why there is none (see ``error``)."""
+        live = exchange.route
+        assert live is not None
+        if live.pool is not None:
+            exchange.policy = policy = self._policy(live, exchange.head)
+            if live.target:
+                exchange.head.target = live.target
+            return forward(exchange, live.pool, policy)
+        assert live.local is not None
+        return live.local(exchange)
+
+    def _policy(self, live: LiveRoute, head: RequestHead) -> str:
+        if not live.route.algo_override or b"algo=" not in head.query:
+            return live.policy
+        named = live.algo_named(head)
+        if named is None:
+            return live.policy
+        if named not in self._algo_cells:
+            raise RequestError("invalid_algorithm")
+        return named
+
+    def error(self, exchange: Exchange, error: LbError | Expired) -> Answer:
+        """What the client is told about an error, in the style of the route it took."""
+        exchange.reason = reason = error.reason if error.reason in REASONS else "internal_error"
+        style: ErrorStyle = exchange.route.route.error_style if exchange.route else "json"
+        return error_answer(reason, style, exchange.request_id)
+
+    def record(self, exchange: Exchange) -> None:
+        """Counts and logs a request that is over. Exactly once per request."""
+        exchange.ended = ended = monotonic()
+        exchange.release()
+        microseconds = int((ended - exchange.started) * 1e6)
+        in_bucket = bucket(microseconds)
+        live = exchange.route
+        status_cell = C_STATUS + exchange.status // 100
+        cells = live.cells if live is not None else self._unrouted
+        counters = cells.counters
+        counters[C_COUNT] += 1
+        if 1 <= status_cell <= 5:
+            counters[status_cell] += 1
+        counters[C_DURATION_US] += microseconds
+        counters[in_bucket] += 1
+        counters[C_BYTES_OUT] += exchange.bytes_out
+        if exchange.body is not None:
+            exchange.bytes_in = exchange.body.received
+            counters[C_BYTES_IN] += exchange.bytes_in
+        if exchange.reason:
+            if exchange.reason == "client_gone":
+                counters[C_CLIENT_GONE] += 1
+            elif exchange.reason == "upstream_truncated":
+                counters[C_ABORTED] += 1
+        if exchange.policy:
+            algo = self._algo_cells[exchange.policy].counters
+            algo[C_COUNT] += 1
+            algo[C_DURATION_US] += microseconds
+            algo[in_bucket] += 1
+        self.log.add(exchange)
+
+    def refresh(self, now: float) -> None:
+        """Verdicts changed, or some that hold for a time may have run out."""
+        for pool in self.pools:
+            pool.refresh()
+            for member in pool.members:
+                member.close_old(now)
+
+    def close(self) -> None:
+        for pool in self.pools:
+            pool.close()

@@ -1,0 +1,117 @@
+"""pick + claim, attempt, and whether to try again: the loop over backends of one request.
+
+The rules are FAULTS rows 32-38: a connect failure is tried on every other eligible backend and costs
+nothing; anything later only where repeating is safe, within ``retry.attempts`` and the budget.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from lb.errors import AttemptError
+from lb.proxy.answer import Answer
+from lb.proxy.attempt import attempt
+from lb.proxy.deadlines import Expired
+from lb.proxy.exchange import Exchange
+from lb.proxy.member import Member
+from lb.proxy.pool import LivePool
+
+CAUSES = {"backend_reset": "reset", "backend_timeout": "timeout"}
+
+
+def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
+    """The first answer that stands. ``exchange.member`` stays claimed until ``exchange.release``.
+
+    Raises AttemptError when no backend gave one, RequestError when the client's body was at fault.
+    """
+    exchange.total_at = exchange.started + pool.pool.timeouts.total_s
+    excluded: list[Member] = []
+    failed: AttemptError | None = None
+    while True:
+        try:
+            member = pool.pick(policy, exchange.caller.address, excluded)
+        except AttemptError as nobody:
+            raise failed or nobody from None
+        exchange.member = member
+        exchange.is_answering = True
+        exchange.attempts += 1
+        try:
+            answer = attempt(exchange, member)
+        except AttemptError as error:
+            _failed(exchange, pool, member, error)
+            failed = error
+        except Expired as expired:
+            exchange.release()
+            if expired.reason != "backend_timeout":
+                raise
+            failed = AttemptError("backend_timeout", member.name)
+            _failed(exchange, pool, member, failed)
+        except BaseException:
+            exchange.release()
+            raise
+        else:
+            if member.wants_ejection_s:
+                _eject(pool, member)
+            if answer.status < 500 or not _may_retry_status(exchange, pool, answer):
+                return answer
+            exchange.release()
+            excluded.append(member)
+            _rewind(exchange)
+            continue
+        if not _may_retry(exchange, pool, failed):
+            raise failed
+        if failed.retry.stale_reuse:
+            exchange.fresh_only = True
+        else:
+            excluded.append(member)
+        _rewind(exchange)
+
+
+def _failed(exchange: Exchange, pool: LivePool, member: Member, error: AttemptError) -> None:
+    exchange.release()
+    if error.retry.stale_reuse:
+        return
+    member.wants_ejection_s = member.observe_failure(error.reason)
+    if error.retry.nothing_sent:
+        pool.refresh()
+    if member.wants_ejection_s:
+        _eject(pool, member)
+
+
+def _eject(pool: LivePool, member: Member) -> None:
+    pool.eject(member, member.wants_ejection_s)
+    member.wants_ejection_s = 0.0
+
+
+def _may_retry(exchange: Exchange, pool: LivePool, error: AttemptError) -> bool:
+    if monotonic() >= exchange.total_at:
+        return False
+    if error.retry.nothing_sent:
+        return True
+    if not exchange.is_replayable:
+        return False
+    if error.retry.stale_reuse and not exchange.fresh_only:
+        return exchange.is_idempotent or exchange.body is None
+    return CAUSES.get(error.reason) in pool.pool.retry.on and _has_attempts_left(exchange, pool)
+
+
+def _may_retry_status(exchange: Exchange, pool: LivePool, answer: Answer) -> bool:
+    """Whether this 5xx answer is thrown away for another try elsewhere."""
+    if str(answer.status) not in pool.pool.retry.on or len(pool.eligible) < 2 or not exchange.is_replayable:
+        return False
+    if not _has_attempts_left(exchange, pool):
+        return False
+    if answer.reader is not None:
+        answer.reader.abort()
+    return True
+
+
+def _has_attempts_left(exchange: Exchange, pool: LivePool) -> bool:
+    if not exchange.is_idempotent or exchange.attempts >= pool.pool.retry.attempts:
+        return False
+    return pool.may_retry()
+
+
+def _rewind(exchange: Exchange) -> None:
+    if exchange.body is not None:
+        exchange.body.replay()

@@ -1,0 +1,82 @@
+"""Answers that need no backend: errors, ``respond``, ``redirect``, ``health``. Rendered once where they can be."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from http import HTTPStatus
+
+from lb.errors import REASONS
+from lb.http1.request import RequestHead
+from lb.model import ErrorStyle, Redirect, Respond
+from lb.proxy.answer import LENGTH, Answer
+from lb.proxy.date import date_line
+
+ALLOWED = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+
+
+def phrase(status: int) -> str:
+    """The reason phrase; RFC 9112 section 4 lets it be empty for codes nobody named."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+@lru_cache(maxsize=512)
+def _head(status: int, content_type: str, extra: bytes) -> bytes:
+    return (
+        f"HTTP/1.1 {status} {phrase(status)}\r\nContent-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n"
+    ).encode("latin-1") + extra
+
+
+def local_answer(status: int, content_type: str, body: bytes, extra: bytes = b"") -> Answer:
+    """``extra``: further field lines, each with CRLF."""
+    head = _head(status, content_type, extra) + date_line() + b"Content-Length: %d\r\n" % len(body)
+    return Answer(status, head, LENGTH, body)
+
+
+@lru_cache(maxsize=512)
+def _error_body(reason: str, style: ErrorStyle) -> bytes:
+    text = REASONS[reason].text
+    if style == "text":
+        return text.encode()
+    if style == "error_only":
+        return json.dumps({"error": text}).encode()
+    return json.dumps({"error": text, "reason": reason, "request_id": "%s"}).encode()
+
+
+def error_answer(reason: str, style: ErrorStyle, request_id: bytes) -> Answer:
+    """What a client is told; the reason and the request id are in the fields whatever the style."""
+    known = REASONS[reason]
+    body = _error_body(reason, style)
+    if style == "json":
+        body = body.replace(b"%s", request_id)
+    extra = b"X-Request-Id: %b\r\n" % request_id
+    if known.status == 405:
+        extra += b"Allow: %b\r\n" % ALLOWED
+    if known.retry_after_s:
+        extra += b"Retry-After: %d\r\n" % known.retry_after_s
+    content_type = "text/plain; charset=utf-8" if style == "text" else "application/json"
+    head = _head(known.status, content_type, b"") + extra + date_line() + b"Content-Length: %d\r\n" % len(body)
+    answer = Answer(known.status, head, LENGTH, body)
+    answer.close = known.close
+    return answer
+
+
+def respond(fixed: Respond) -> Answer:
+    return local_answer(fixed.status, fixed.content_type, fixed.body.encode())
+
+
+def redirect(rule: Redirect, head: RequestHead, scheme: bytes) -> Answer:
+    """Fills ``{scheme} {host} {path} {query}`` in; the target was checked byte by byte when it was read."""
+    query = b"?" + head.query if head.query else b""
+    location = rule.to.encode("latin-1")
+    for name, value in (
+        (b"{scheme}", scheme),
+        (b"{host}", head.authority),
+        (b"{path}", head.path),
+        (b"{query}", query),
+    ):
+        location = location.replace(name, value)
+    return local_answer(rule.status, "text/plain; charset=utf-8", b"", b"Location: %b\r\n" % location)

@@ -1,0 +1,306 @@
+"""One backend as one worker sees it: where to connect, its idle connections, its latency, its cells.
+
+The frozen ``Backend`` says what it is; everything that happens to it is here (this worker's part)
+and in the shared cells (the machine's part). A member survives a reload that keeps its backend.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as constants
+from array import array
+from time import monotonic, monotonic_ns
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from lb.errors import AttemptError, Retryable
+from lb.http1.response import ResponseFields
+from lb.model import Backend, Pool
+from lb.policies.latency import PeakEwma
+from lb.proxy.cells import Cells
+from lb.proxy.deadlines import Deadline
+from lb.proxy.stream import RECV_BYTES, Stream, connect
+from lb.proxy.tls import TlsMixin, backend_context
+from lb.resilience.outlier import ConsecutiveErrors
+from lb.state.layout import (
+    C_BAD_RESPONSE,
+    C_CONNECT_FAILED,
+    C_CONNECTS,
+    C_COUNT,
+    C_DURATION_US,
+    C_RESET,
+    C_REUSES,
+    C_STATUS,
+    C_TIMEOUT,
+    DOWN,
+    SH_EJECTED_UNTIL_NS,
+    SH_PROBE_OK_NS,
+    SH_REFUSED_NS,
+    SH_VERDICT,
+    UP,
+    bucket,
+)
+
+IDLE_LIMIT_S = 55.0
+"""An idle connection older than this is closed: below the 60 s after which most servers close theirs."""
+_REFUSED_HOLD_NS = 1_000_000_000
+_OUR_FAULT = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_CELL_OF_REASON = {
+    "connect_failed": C_CONNECT_FAILED,
+    "connect_timeout": C_CONNECT_FAILED,
+    "backend_reset": C_RESET,
+    "backend_timeout": C_TIMEOUT,
+}
+
+
+class Unresolved(OSError):
+    """The backend's host name has no address yet."""
+
+
+class BackendConnection(Stream):
+    """A connection to a member. ``early``: it became readable while we still sent."""
+
+    __slots__ = ("_said", "_writer", "early", "fields", "idle_since", "is_idle", "is_reused", "member")
+
+    def __init__(self, sock: Any, hub: Any, member: Member) -> None:
+        super().__init__(sock, hub)
+        self.member = member
+        self.is_idle = False
+        self.is_reused = False
+        self.idle_since = 0.0
+        self.fields: ResponseFields | None = None
+        self.early = False
+        self._said: bytes | None = None
+        self._writer: greenlet | None = None
+
+    def on_unexpected(self) -> None:
+        """Idle: the backend closed it or says something nobody asked for; it must not be used again.
+        In use: the answer begins while we still send."""
+        self.disarm()
+        if self.is_idle:
+            self.member.discard(self)
+        else:
+            self.early = True
+            if self._writer is not None:
+                self._writer.switch()
+
+    def answers_early(self) -> bool:
+        """Whether bytes of an answer are here already (TLS may only have talked to itself)."""
+        self.early = False
+        try:
+            self._said = self.recv_now(RECV_BYTES)
+        except BlockingIOError:
+            self.arm()
+            return False
+        except OSError:
+            pass
+        return True
+
+    def send_unless_answered(self, data: bytes) -> bool:
+        """As ``send``; False, with the rest unsent, if the backend begins to answer meanwhile."""
+        if self.tls is not None:
+            self.send(data)
+            return True
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.send_now(rest) :]
+            except BlockingIOError:
+                if self.early and self.answers_early():
+                    return False
+                self._writer = getcurrent()
+                try:
+                    self.wait_writable()
+                finally:
+                    self._writer = None
+        return True
+
+    def recv(self, size: int = RECV_BYTES) -> bytes:
+        said = self._said
+        if said is not None:
+            self._said = None
+            return said
+        return super().recv(size)
+
+    def recv_later(self, size: int = RECV_BYTES) -> bytes:
+        return self.recv(size) if self.early or self._said is not None else super().recv_later(size)
+
+
+class Member:
+    """Belongs to one worker and one hub. ``addresses`` are what the resolver last found."""
+
+    def __init__(self, backend: Backend, pool: Pool, cells: Cells, hub: Any) -> None:
+        self.backend = backend
+        self.pool = pool
+        self.name = f"{pool.id}/{backend.id}"
+        self.authority = backend.authority.encode("ascii")
+        self.addresses: tuple[tuple[int, Any], ...] = ()
+        self.idle: list[BackendConnection] = []
+        self.latency = PeakEwma()
+        self.errors = ConsecutiveErrors()
+        self.wants_ejection_s = 0.0
+        self._hub = hub
+        self._next_address = 0
+        self._tls = backend_context(pool.tls) if backend.scheme == "https" else None
+        self.slot = 0
+        self.inflight = memoryview(array("q", (0,)))
+        self.use_cells(cells)
+
+    def __repr__(self) -> str:
+        return f"<Member {self.name} inflight={self.load()} idle={len(self.idle)}>"
+
+    def use_cells(self, cells: Cells) -> None:
+        """Counts there from now on; what this worker has in flight moves along."""
+        mine = self.inflight[self.slot]
+        self.inflight[self.slot] = 0
+        self.shared: memoryview = cells.shared
+        self.inflight = cells.inflight
+        self.slot = cells.slot
+        self.counters: memoryview = cells.counters
+        self.inflight[self.slot] += mine
+
+    def load(self) -> int:
+        """Inflight over all workers of this machine."""
+        return sum(self.inflight)
+
+    def is_up(self, now_ns: int) -> bool:
+        return self.shared[SH_VERDICT] == UP and not self.is_out(now_ns)
+
+    def is_down(self) -> bool:
+        return self.shared[SH_VERDICT] == DOWN
+
+    def is_out(self, now_ns: int) -> bool:
+        """Refused a connect since its last good probe, or is ejected. Without probes (their controller
+        is dead, or the pool has none) a refusal counts for one second."""
+        shared = self.shared
+        refused = shared[SH_REFUSED_NS]
+        if refused and refused > shared[SH_PROBE_OK_NS]:
+            probed = self.pool.health.type != "none"
+            recent = now_ns - refused < _REFUSED_HOLD_NS
+            stale_prober = now_ns - shared[SH_PROBE_OK_NS] > 10 * _REFUSED_HOLD_NS
+            if recent or (probed and not stale_prober):
+                return True
+        return shared[SH_EJECTED_UNTIL_NS] > now_ns
+
+    # --- connections
+
+    def checkout(self, deadline: Deadline, total_at: float, *, fresh_only: bool) -> BackendConnection:
+        """An idle connection, or a new one. AttemptError if none can be made; nothing was sent then."""
+        if self.idle and not fresh_only:
+            connection = self.idle.pop()
+            connection.is_idle = False
+            connection.is_reused = True
+            self.counters[C_REUSES] += 1
+            return connection
+        deadline.set(min(monotonic() + self.pool.timeouts.connect_s, total_at), "connect_timeout")
+        try:
+            return self._connect()
+        except Unresolved as error:
+            raise AttemptError("connect_failed", str(error), Retryable(nothing_sent=True)) from error
+        except OSError as error:
+            if error.errno not in _OUR_FAULT:
+                self.refused()
+            raise AttemptError("connect_failed", str(error), Retryable(nothing_sent=True)) from error
+
+    def _connect(self) -> BackendConnection:
+        if not self.addresses:
+            raise Unresolved(f"{self.backend.host}: no address")
+        last: OSError = Unresolved(self.name)
+        for _ in self.addresses:
+            family, address = self.addresses[self._next_address % len(self.addresses)]
+            try:
+                sock = connect(self._hub, family, address)
+                break
+            except OSError as error:
+                self._next_address += 1
+                last = error
+        else:
+            raise last
+        self.counters[C_CONNECTS] += 1
+        if self._tls is None:
+            return BackendConnection(sock, self._hub, self)
+        return self._secure(sock)
+
+    def _secure(self, sock: Any) -> BackendConnection:
+        assert self._tls is not None
+        connection = BackendTlsConnection(sock, self._hub, self)
+        try:
+            connection.start_tls(self._tls, self.pool.tls.server_name or self.backend.host)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, (OSError, ValueError)):
+                raise AttemptError("backend_tls", str(error), Retryable(nothing_sent=True)) from error
+            raise
+        return connection
+
+    def refused(self) -> None:
+        """Nobody takes connections there: all workers leave it out until its next good probe."""
+        self.shared[SH_REFUSED_NS] = monotonic_ns()
+
+    def give_back(self, connection: BackendConnection, now: float) -> None:
+        """Keeps a connection whose answer was read to its exact end."""
+        if connection.early or len(self.idle) >= self.pool.max_idle_per_worker:
+            connection.close()
+            return
+        connection.is_idle = True
+        connection.idle_since = now
+        connection.arm()
+        self.idle.append(connection)
+
+    def discard(self, connection: BackendConnection) -> None:
+        connection.close()
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def close_old(self, now: float) -> None:
+        """Closes what has been idle for long; the list is ordered, oldest first."""
+        idle = self.idle
+        while idle and now - idle[0].idle_since > IDLE_LIMIT_S:
+            idle.pop(0).close()
+
+    def close(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+
+    # --- outcomes
+
+    def observe(self, status: int, first_byte_s: float, now: float) -> float:
+        """An answer's head came. Returns for how long to eject (mostly 0.0)."""
+        counters = self.counters
+        microseconds = int(first_byte_s * 1e6)
+        counters[C_COUNT] += 1
+        counters[C_STATUS + status // 100] += 1
+        counters[C_DURATION_US] += microseconds
+        counters[bucket(microseconds)] += 1
+        self.latency.observe(first_byte_s, now)
+        if status < 500:
+            if self.errors.errors:
+                self.errors.success()
+            return 0.0
+        return self.errors.failure()
+
+    def observe_failure(self, reason: str) -> float:
+        """No answer came. Returns for how long to eject (mostly 0.0); refused connects never do."""
+        self.counters[C_COUNT] += 1
+        self.counters[_CELL_OF_REASON.get(reason, C_BAD_RESPONSE)] += 1
+        return self.errors.failure() if reason != "connect_failed" else 0.0
+
+
+class BackendTlsConnection(TlsMixin, BackendConnection):
+    """A verified TLS connection to a member."""
+
+    __slots__ = ()
+
+
+def literal_address(backend: Backend) -> tuple[tuple[int, Any], ...]:
+    """The address of a backend that needs no resolver, or nothing."""
+    if backend.unix_path:
+        return ((constants.AF_UNIX, backend.unix_path),)
+    for family in (constants.AF_INET, constants.AF_INET6):
+        try:
+            constants.inet_pton(family, backend.host)
+        except OSError:
+            continue
+        return ((family, (backend.host, backend.port)),)
+    return ()

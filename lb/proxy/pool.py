@@ -1,0 +1,199 @@
+"""A pool as one worker sees it: who is eligible, and one pick-and-claim at a time.
+
+Membership and verdicts change rarely and rebuild an immutable choice (``_build``); a pick only reads
+it. The pool is its policies' ``PickContext``: loads and tickets come from shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic_ns
+from typing import Protocol
+
+from lb.errors import AttemptError, Retryable
+from lb.model import Backend, Pool
+from lb.policies.base import Picker
+from lb.policies.score import score
+from lb.policies.table import create
+from lb.proxy.cells import Cells
+from lb.proxy.member import Member
+from lb.resilience.budget import RetryBudget
+from lb.state.layout import (
+    C_RETRIES,
+    SH_CPU_MILLI,
+    SH_EJECTED_UNTIL_NS,
+    SH_LATENCY_US,
+    SH_MEMORY_MILLI,
+    SH_METRICS_NS,
+)
+
+MAX_EJECTED_SHARE = 0.5
+"""Of a pool, by passive ejection; probe verdicts and refused connects know no such bound."""
+
+
+class TicketSource(Protocol):
+    """``lb.state.tickets.Tickets``: the next number of an order shared by all workers."""
+
+    cycle: int
+
+    def next(self) -> int: ...
+
+
+class LivePool:
+    """Belongs to one worker. ``random`` is injected so that tests can replay a pick."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        members: Sequence[Member],
+        cells: Cells,
+        tickets: Callable[[str], TicketSource],
+        random: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self.pool = pool
+        self.members = tuple(members)
+        self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
+        self.cells = cells
+        self.key = b""
+        self.random = random
+        self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s)
+        self.eligible: tuple[int, ...] = ()
+        self._clock = clock
+        self._tickets = tickets
+        self._ticket_sources: dict[str, TicketSource] = {}
+        self._source: TicketSource | None = None
+        self._pickers: dict[str, Picker] = {}
+        self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
+        self.refresh()
+
+    def __repr__(self) -> str:
+        return f"<LivePool {self.pool.id} {len(self.eligible)} of {len(self.members)} eligible>"
+
+    # --- PickContext
+
+    def ticket(self) -> int:
+        assert self._source is not None
+        return self._source.next()
+
+    def load(self, i: int) -> int:
+        return sum(self.members[i].inflight)
+
+    def latency(self, i: int) -> float:
+        return self.members[i].latency.value(self._clock())
+
+    def score(self, i: int) -> float:
+        shared = self.members[i].shared
+        if not shared[SH_METRICS_NS]:
+            return 1.0
+        return score(
+            self.pool.adaptive,
+            shared[SH_CPU_MILLI] / 1000,
+            shared[SH_MEMORY_MILLI] / 1000,
+            self.load(i),
+            shared[SH_LATENCY_US] / 1e6,
+        )
+
+    # --- membership
+
+    def refresh(self) -> None:
+        """Looks at the verdicts again; cheap when nothing changed."""
+        eligible = eligible_positions(self.members, monotonic_ns())
+        if eligible != self.eligible:
+            self.eligible = eligible
+            self._pickers.clear()
+
+    def needs_watch(self) -> bool:
+        """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""
+        return len(self.eligible) != len(self.members)
+
+    def eject(self, member: Member, seconds: float) -> bool:
+        """Takes a member out for a while, unless half of the pool is out that way already."""
+        now = monotonic_ns()
+        ejected = sum(1 for one in self.members if one.shared[SH_EJECTED_UNTIL_NS] > now)
+        if ejected + 1 > len(self.members) * MAX_EJECTED_SHARE:
+            return False
+        member.shared[SH_EJECTED_UNTIL_NS] = now + int(seconds * 1e9)
+        self.refresh()
+        return True
+
+    # --- picking
+
+    def pick(self, policy: str, key: bytes, excluded: Sequence[Member]) -> Member:
+        """The member for the next attempt, claimed: its inflight counts it from here on.
+
+        AttemptError ``no_backend`` when nobody may be asked. Never waits.
+        """
+        if not self.eligible:
+            self.refresh()
+        if excluded or self._has_limits:
+            return self._pick_among(policy, key, excluded)
+        picker = self._pickers.get(policy)
+        if picker is None:
+            picker = self._build(policy, self.eligible)
+            self._pickers[policy] = picker
+        self.key = key
+        self._source = self._ticket_sources[policy]
+        member = self.members[picker(self)]
+        member.inflight[member.slot] += 1
+        return member
+
+    def _build(self, policy: str, eligible: Sequence[int]) -> Picker:
+        if not eligible:
+            raise AttemptError("no_backend", self.pool.id, Retryable(nothing_sent=True))
+        source = self._ticket_sources.get(policy)
+        if source is None:
+            source = self._ticket_sources[policy] = self._tickets(policy)
+        built = create(policy, self.pool)
+        picker = built.build(self.backends, eligible)
+        source.cycle = getattr(built, "cycle", 0) or len(eligible)
+        return picker
+
+    def _pick_among(self, policy: str, key: bytes, excluded: Sequence[Member]) -> Member:
+        """As ``pick``, without those already tried and those that are full: the rare, slower way."""
+        left = [i for i in self.eligible if self.members[i] not in excluded and not self._is_full(i)]
+        picker = self._build(policy, left)
+        self.key = key
+        self._source = self._ticket_sources[policy]
+        member = self.members[picker(self)]
+        member.inflight[member.slot] += 1
+        return member
+
+    def _is_full(self, i: int) -> bool:
+        limit = self.backends[i].max_inflight
+        return limit is not None and self.load(i) >= limit
+
+    def may_retry(self) -> bool:
+        """Takes one retry from the budget, if it has one."""
+        if not self.budget.withdraw(self._clock()):
+            return False
+        self.cells.counters[C_RETRIES] += 1
+        return True
+
+    def close(self) -> None:
+        for member in self.members:
+            member.close()
+
+
+def release(member: Member) -> None:
+    """Ends what ``pick`` began. Exactly once per claim."""
+    member.inflight[member.slot] -= 1
+
+
+def eligible_positions(members: Sequence[Member], now_ns: int) -> tuple[int, ...]:
+    """Who may be picked: those that are up; while nobody is known to be up, those not known to be
+    down (nothing has been probed yet); backups only when no other is left."""
+    for wanted in (_is_up, _is_unknown):
+        for backup in (False, True):
+            found = tuple(i for i, one in enumerate(members) if one.backend.backup is backup and wanted(one, now_ns))
+            if found:
+                return found
+    return ()
+
+
+def _is_up(member: Member, now_ns: int) -> bool:
+    return member.is_up(now_ns)
+
+
+def _is_unknown(member: Member, now_ns: int) -> bool:
+    return not member.is_down() and not member.is_out(now_ns)

@@ -1,0 +1,174 @@
+"""match: which route a request takes. Pure; built once per configuration, only read per request.
+
+Hosts cost one dictionary look-up whatever their number: each host gets, at build time, the ordered
+list of the routes that could match it. Paths are matched in the form an origin would understand
+them (``normal_path``), while what is forwarded stays byte for byte what the client sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from lb.http1.request import RequestHead
+from lb.model import FieldMatch, Route
+
+Condition = Callable[[RequestHead], bool]
+
+_needs_normalising = re.compile(rb"%|//|/\.").search
+_percent = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_MAX_QUERY_FIELDS = 200
+
+
+def normal_path(path: bytes) -> bytes:
+    """RFC 3986 section 6.2.2: escapes of unreserved characters decoded, others in upper case, dot
+    segments resolved; and repeated slashes merged, as most origins do. ``%2F`` stays an escape."""
+    if not _needs_normalising(path):
+        return path
+    path = _percent.sub(_decode_unreserved, path)
+    kept: list[bytes] = []
+    segments = path.split(b"/")
+    for segment in segments[1:]:
+        if segment == b"..":
+            if kept:
+                kept.pop()
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    ends_open = segments[-1] in (b"", b".", b"..")
+    return b"/" + b"/".join(kept) + (b"/" if ends_open and kept else b"")
+
+
+def _decode_unreserved(escape: re.Match[bytes]) -> bytes:
+    code = int(escape[1], 16)
+    return bytes((code,)) if code in _UNRESERVED else escape[0].upper()
+
+
+class Router:
+    """``match(head)`` gives the payload of the first route that matches, or None."""
+
+    def __init__(self, routes: Iterable[tuple[Route, Any]]) -> None:
+        self._rules = [(route, _conditions(route), payload) for route, payload in routes]
+        self._exact: dict[bytes, list[tuple[tuple[Condition, ...], Any]]] = {}
+        self._wildcards: dict[bytes, list[tuple[tuple[Condition, ...], Any]]] = {}
+        names = {host.encode() for route, _, _ in self._rules for host in route.hosts}
+        for name in names:
+            if name.startswith(b"*."):
+                self._wildcards[name[1:]] = self._candidates(b"x" + name[1:])
+        for name in names:
+            if not name.startswith(b"*."):
+                self._exact[name] = self._candidates(name)
+        self._any = self._candidates(b"")
+
+    def _candidates(self, host: bytes) -> list[tuple[tuple[Condition, ...], Any]]:
+        return [(conditions, payload) for route, conditions, payload in self._rules if host_matches(route.hosts, host)]
+
+    def match(self, head: RequestHead) -> Any:
+        for conditions, payload in self._for_host(head.authority):
+            for condition in conditions:
+                if not condition(head):
+                    break
+            else:
+                return payload
+        return None
+
+    def _for_host(self, authority: bytes) -> list[tuple[tuple[Condition, ...], Any]]:
+        exact = self._exact
+        if exact:
+            found = exact.get(authority)
+            if found is None:
+                found = exact.get(without_port(authority))
+            if found is not None:
+                return found
+        if self._wildcards:
+            name = without_port(authority)
+            dot = name.find(b".")
+            while dot >= 0:
+                found = self._wildcards.get(name[dot:])
+                if found is not None:
+                    return found
+                dot = name.find(b".", dot + 1)
+        return self._any
+
+
+def without_port(authority: bytes) -> bytes:
+    host, colon, port = authority.rpartition(b":")
+    return host if colon and not port.strip(b"0123456789") else authority
+
+
+def host_matches(hosts: tuple[str, ...], authority: bytes) -> bool:
+    """No hosts match every request; a host without port matches any port."""
+    if not hosts:
+        return True
+    name = without_port(authority)
+    for host in hosts:
+        wanted = host.encode()
+        if wanted.startswith(b"*."):
+            if name.endswith(wanted[1:]) and len(name) > len(wanted) - 1:
+                return True
+        elif wanted in (authority, name):
+            return True
+    return False
+
+
+def _conditions(route: Route) -> tuple[Condition, ...]:
+    """The route's conditions beyond its host, cheapest first; none for a catch-all."""
+    found: list[Condition] = []
+    if route.path and route.exact:
+        found.append(_exact_path(route.path.encode()))
+    elif route.path and route.path != "/":
+        found.append(_path_prefix(route.path.encode()))
+    if route.methods:
+        methods = frozenset(method.encode() for method in route.methods)
+        found.append(lambda head: head.method in methods)
+    found += [_field(wanted) for wanted in route.headers]
+    found += [_query(wanted) for wanted in route.query]
+    return tuple(found)
+
+
+def _exact_path(wanted: bytes) -> Condition:
+    return lambda head: normal_path(head.path) == wanted
+
+
+def _path_prefix(prefix: bytes) -> Condition:
+    """On segment boundaries: ``/api`` takes ``/api`` and ``/api/x``, not ``/apis``."""
+    whole = prefix.rstrip(b"/")
+    below = whole + b"/"
+
+    def matches(head: RequestHead) -> bool:
+        path = normal_path(head.path)
+        return path.startswith(below) or path == whole
+
+    return matches
+
+
+def _field(wanted: FieldMatch) -> Condition:
+    name = wanted.name.lower().encode()
+    if wanted.value is None:
+        return lambda head: bool(head.fields.values(name))
+    if wanted.regex:
+        found = re.compile(wanted.value.encode()).fullmatch
+        return lambda head: any(found(value) for value in head.fields.values(name))
+    value = wanted.value.encode()
+    return lambda head: value in head.fields.values(name)
+
+
+def query_values(head: RequestHead, name: str) -> list[str]:
+    """Values of a query field, decoded; junk gives none rather than an error."""
+    try:
+        pairs = parse_qsl(head.query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError:
+        return []
+    return [value for key, value in pairs if key == name]
+
+
+def _query(wanted: FieldMatch) -> Condition:
+    if wanted.value is None:
+        return lambda head: bool(query_values(head, wanted.name))
+    if wanted.regex:
+        found = re.compile(wanted.value).fullmatch
+        return lambda head: any(found(value) for value in query_values(head, wanted.name))
+    value = wanted.value
+    return lambda head: value in query_values(head, wanted.name)

@@ -1,0 +1,54 @@
+"""What a route's match leads to on this worker: its pool, its cells, or its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lb.http1.request import RequestHead
+from lb.model import Route
+from lb.proxy.answer import Answer
+from lb.proxy.cells import Cells
+from lb.proxy.exchange import Exchange
+from lb.proxy.local import local_answer, redirect, respond
+from lb.proxy.pool import LivePool
+from lb.proxy.router import query_values
+
+ALGO_ALIASES = {"geo_aware": "adaptive", "least_response_time": "peak_ewma"}
+"""Names that an earlier balancer answered to; they stay valid in ``?algo=``."""
+
+Local = Callable[[Exchange], Answer]
+
+
+@dataclass(frozen=True)
+class LiveRoute:
+    """Either ``pool`` or ``local`` is set. ``policy``: what is picked by unless ``?algo=`` says otherwise.
+    ``target``: sent instead of the client's, by actions that mean one resource."""
+
+    route: Route
+    cells: Cells
+    pool: LivePool | None
+    local: Local | None
+    policy: str
+    upgrades: frozenset[bytes]
+    target: bytes = b""
+
+    def algo_named(self, head: RequestHead) -> str | None:
+        """The policy that ``?algo=`` names, if the request has one."""
+        named = query_values(head, "algo")
+        return ALGO_ALIASES.get(named[0], named[0]) if named else None
+
+
+def healthy(_: Exchange) -> Answer:
+    return local_answer(200, "text/plain; charset=utf-8", b"OK")
+
+
+def local_action(route: Route) -> Local:
+    """The answer of a route that asks no backend."""
+    if route.respond is not None:
+        fixed = route.respond
+        return lambda exchange: respond(fixed)
+    if route.redirect is not None:
+        rule = route.redirect
+        return lambda exchange: redirect(rule, exchange.head, exchange.caller.scheme)
+    return healthy

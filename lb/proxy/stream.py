@@ -1,0 +1,188 @@
+"""A non-blocking socket on the gevent hub, without gevent's socket wrapper on the way.
+
+One read watcher per connection is started once and stays: no epoll call per wait. Its callback
+resumes the greenlet that waits; if nobody waits, it disarms itself and tells the connection
+(``on_unexpected``): that is how an idle backend's close or a client that leaves is noticed for free.
+Not thread-safe: a stream belongs to the hub it was made on.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket as constants
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+READ, WRITE = 1, 2
+RECV_BYTES = 16 * 1024
+BULK_BYTES = 256 * 1024
+
+
+class Stream:
+    """``recv_now(n)`` and ``send_now(data)`` do not wait (BlockingIOError); ``recv`` and ``send`` do.
+
+    ``recv`` returns ``b""`` at the peer's end. Errors of the connection are ``OSError``.
+    """
+
+    __slots__ = ("_armed", "_hub", "_waiter", "_watcher", "fd", "is_closed", "recv_now", "send_now", "sock", "tls")
+
+    recv_now: Callable[[int], bytes]
+    send_now: Callable[[Any], int]
+
+    def __init__(self, sock: _socket.socket, hub: Any) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.recv_now = sock.recv
+        self.send_now = sock.send
+        self.tls: Any = None
+        self.is_closed = False
+        self._hub = hub
+        self._waiter: greenlet | None = None
+        self._armed = False
+        self._watcher = hub.loop.io(self.fd, READ)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "waited for" if self._waiter else "armed" if self._armed else "quiet"
+        return f"<{type(self).__name__} fd={self.fd} {state}>"
+
+    def arm(self) -> None:
+        """From now on ``on_unexpected`` tells of readability while nobody waits."""
+        if not self._armed:
+            self._armed = True
+            self._watcher.start(self._readable)
+
+    def disarm(self) -> None:
+        if self._armed:
+            self._armed = False
+            self._watcher.stop()
+
+    def _readable(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            waiter.switch()
+        else:
+            self.on_unexpected()
+
+    def on_unexpected(self) -> None:
+        """Readable while nobody waits. Runs on the hub: must not switch or block."""
+        self.disarm()
+
+    def wait_readable(self) -> None:
+        self._waiter = getcurrent()
+        if not self._armed:
+            self._armed = True
+            self._watcher.start(self._readable)
+        try:
+            self._hub.switch()
+        except BaseException:
+            self._waiter = None
+            raise
+
+    def recv(self, size: int = RECV_BYTES) -> bytes:
+        while True:
+            try:
+                return self.recv_now(size)
+            except BlockingIOError:
+                self.wait_readable()
+
+    def recv_later(self, size: int = RECV_BYTES) -> bytes:
+        """As ``recv``, for data that cannot be there yet: waits first and saves a failing call."""
+        self.wait_readable()
+        return self.recv(size)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Sends all of it; waits while the peer does not read."""
+        try:
+            sent = self.send_now(data)
+        except BlockingIOError:
+            sent = 0
+        if sent != len(data):
+            self._send_rest(memoryview(data)[sent:])
+
+    def _send_rest(self, rest: memoryview) -> None:
+        while rest:
+            self.wait_writable()
+            try:
+                rest = rest[self.send_now(rest) :]
+            except BlockingIOError:
+                continue
+
+    def wait_writable(self) -> None:
+        watcher = self._hub.loop.io(self.fd, WRITE)
+        watcher.start(getcurrent().switch)
+        try:
+            self._hub.switch()
+        finally:
+            watcher.stop()
+            watcher.close()
+
+    def peek_closed(self) -> bool:
+        """Whether the peer has closed its sending side and nothing is left to read."""
+        try:
+            return not self.sock.recv(1, constants.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def end_writing(self) -> None:
+        """Tells the peer that no more comes; reading goes on."""
+        try:
+            self.sock.shutdown(constants.SHUT_WR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            self.disarm()
+            self._watcher.close()
+            self.sock.close()
+
+    def reset(self) -> None:
+        """Closes with RST, so that a cut answer cannot look complete."""
+        if not self.is_closed:
+            with suppress(OSError):
+                self.sock.setsockopt(constants.SOL_SOCKET, constants.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close()
+
+
+def wait_either(first: Stream, second: Stream) -> None:
+    """Waits until one of two streams can be read (the caller finds out which by reading)."""
+    second._waiter = getcurrent()
+    second.arm()
+    try:
+        first.wait_readable()
+    finally:
+        first._waiter = second._waiter = None
+
+
+def connect(hub: Any, family: int, address: Any) -> _socket.socket:
+    """A connected non-blocking socket; OSError says why not. Waits under the caller's deadline."""
+    sock = _socket.socket(family, constants.SOCK_STREAM | constants.SOCK_NONBLOCK | constants.SOCK_CLOEXEC)
+    try:
+        if family != constants.AF_UNIX:
+            sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NODELAY, 1)
+        code = sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            watcher = hub.loop.io(sock.fileno(), WRITE)
+            watcher.start(getcurrent().switch)
+            try:
+                hub.switch()
+            finally:
+                watcher.stop()
+                watcher.close()
+            code = sock.getsockopt(constants.SOL_SOCKET, constants.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

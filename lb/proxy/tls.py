@@ -1,0 +1,149 @@
+"""TLS on a ``Stream``: an ``SSLObject`` between two memory buffers, fed by the stream's own socket.
+
+Independent of monkey patching. ``TlsMixin`` goes before a Stream class; contexts are made here too,
+one place for what we offer: TLS 1.2 and up, ALPN ``http/1.1``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from typing import Any
+
+from lb.model import BackendTls
+from lb.proxy.stream import BULK_BYTES, Stream
+
+_WRITE_BYTES = 64 * 1024
+
+
+class TlsLayer:
+    """Encrypts and decrypts for one connection. ``pending``: encrypted bytes not sent yet."""
+
+    __slots__ = ("_incoming", "_object", "_outgoing", "_recv", "_send", "pending")
+
+    def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str | None) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        server_side = server_name is None
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
+        self._recv = sock.recv
+        self._send = sock.send
+        self.pending = memoryview(b"")
+
+    def feed(self) -> bool:
+        """Reads what the socket has; False at its end. BlockingIOError if there is nothing."""
+        data = self._recv(BULK_BYTES)
+        if not data:
+            self._incoming.write_eof()
+            return False
+        self._incoming.write(data)
+        return True
+
+    def handshake_step(self) -> bool:
+        """True when the handshake is done; else the peer has to say something first."""
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def recv_now(self, size: int) -> bytes:
+        while True:
+            try:
+                data = self._object.read(size)
+            except ssl.SSLWantReadError:
+                self.flush_now()
+                self.feed()
+                continue
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+            self.flush_now()
+            return data
+
+    def encrypt(self, data: bytes | memoryview) -> None:
+        self._object.write(data)
+
+    def flush_now(self) -> bool:
+        """Sends encrypted bytes until the socket takes no more; True when none are left."""
+        while True:
+            if not self.pending:
+                if not self._outgoing.pending:
+                    return True
+                self.pending = memoryview(self._outgoing.read())
+            try:
+                self.pending = self.pending[self._send(self.pending) :]
+            except BlockingIOError:
+                return False
+
+    def say_goodbye(self) -> None:
+        """close_notify, as far as it can be sent without waiting."""
+        with suppress(ssl.SSLError, OSError, ValueError):
+            self._object.unwrap()
+        with suppress(OSError):
+            self.flush_now()
+
+
+class TlsMixin(Stream):
+    """``recv_now``/``recv`` give plaintext, ``send`` takes it."""
+
+    __slots__ = ()
+
+    def start_tls(self, context: ssl.SSLContext, server_name: str | None = None) -> None:
+        """Handshake under the caller's deadline; ssl.SSLError (an OSError) or ValueError if it fails.
+
+        ``server_name`` None: we are the server.
+        """
+        layer = self.tls = TlsLayer(self.sock, context, server_name)
+        try:
+            while not layer.handshake_step():
+                self._flush(layer)
+                self._feed(layer)
+        finally:
+            layer.flush_now()
+        self._flush(layer)
+        self.recv_now = layer.recv_now
+
+    def _feed(self, layer: TlsLayer) -> None:
+        while True:
+            try:
+                layer.feed()
+                return
+            except BlockingIOError:
+                self.wait_readable()
+
+    def _flush(self, layer: TlsLayer) -> None:
+        while not layer.flush_now():
+            self.wait_writable()
+
+    def send(self, data: bytes | memoryview) -> None:
+        layer = self.tls
+        view = memoryview(data)
+        while view:
+            layer.encrypt(view[:_WRITE_BYTES])
+            self._flush(layer)
+            view = view[_WRITE_BYTES:]
+
+    def recv_later(self, size: int = BULK_BYTES) -> bytes:
+        """Decrypted bytes may be here already: never wait first."""
+        return self.recv(size)
+
+    def end_writing(self) -> None:
+        if self.tls is not None:
+            self.tls.say_goodbye()
+        super().end_writing()
+
+    def close(self) -> None:
+        if not self.is_closed and self.tls is not None:
+            self.tls.say_goodbye()
+        super().close()
+
+
+def backend_context(tls: BackendTls) -> ssl.SSLContext:
+    """For connections to ``https`` backends: verified against ``ca`` or the system's store."""
+    context = ssl.create_default_context(cafile=tls.ca or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

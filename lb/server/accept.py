@@ -1,0 +1,112 @@
+"""Taking connections off a listening socket, evenly over the workers.
+
+All workers wait on the same socket, and the kernel tends to wake the same one first. So a worker
+that has clearly more open connections than its share leaves new ones alone for a few milliseconds;
+if nobody else has taken them by then, it does.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import logging
+import socket as constants
+from typing import Any
+
+from lb.proxy.client import Entrance, Front
+from lb.proxy.stream import READ
+from lb.server.runtime import Runtime
+
+_BATCH = 16
+_YIELD_S = 0.003
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_OUT_OF_DESCRIPTORS_PAUSE_S = 0.2
+USER_TIMEOUT_MS = 30_000
+KEEPALIVE_IDLE_S = 15
+_log = logging.getLogger("lb.accept")
+
+
+class Acceptor:
+    """Belongs to one listening socket of one worker."""
+
+    def __init__(self, listening: Any, front: Front, entrance: Entrance, runtime: Runtime) -> None:
+        self._front = front
+        self._entrance = entrance
+        self._runtime = runtime
+        self._sock = _socket.socket(fileno=constants.dup(listening.fileno()))
+        self._sock.setblocking(False)
+        self._is_tcp = self._sock.family in (constants.AF_INET, constants.AF_INET6)
+        if self._is_tcp:
+            _inherit_options(self._sock)
+        self._watcher = front.hub.loop.io(self._sock.fileno(), READ)
+        self._pause = front.hub.loop.timer(_YIELD_S)
+        self._yielded = False
+
+    def start(self) -> None:
+        self._watcher.start(self._ready)
+
+    def stop(self) -> None:
+        """Leaves the socket open for whoever shares it."""
+        self._watcher.stop()
+        self._pause.stop()
+        self._sock.close()
+
+    def _ready(self) -> None:
+        if not self._yielded and self._has_more_than_its_share():
+            self._yielded = True
+            self._rest(_YIELD_S)
+            return
+        batch = 1 if self._yielded else _BATCH
+        self._yielded = False
+        for _ in range(batch):
+            try:
+                fd, address = self._sock._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._accept_failed(error)
+                return
+            self._take(fd, address)
+            if self._has_more_than_its_share():
+                return
+
+    def _take(self, fd: int, address: Any) -> None:
+        sock = _socket.socket(fileno=fd)
+        sock.setblocking(False)
+        self._front.accept(sock, self._peer(address), self._entrance)
+
+    def _peer(self, address: Any) -> bytes:
+        if not self._is_tcp:
+            return b""
+        host: str = address[0]
+        if host.startswith("::ffff:") and "." in host:
+            host = host[7:]
+        return host.partition("%")[0].encode("ascii")
+
+    def _has_more_than_its_share(self) -> bool:
+        cells = self._runtime.worker_cells
+        mine = cells.inflight[cells.slot]
+        workers = self._runtime.snapshot.config.workers
+        if workers < 2:
+            return False
+        total = sum(cells.inflight)
+        return mine > total / workers + 1
+
+    def _accept_failed(self, error: OSError) -> None:
+        if error.errno in _NO_DESCRIPTORS or error.errno not in (errno.ECONNABORTED, errno.EINTR, errno.EPROTO):
+            _log.error("listener=%s accept=%s", self._entrance.id, error)
+            self._rest(_OUT_OF_DESCRIPTORS_PAUSE_S)
+
+    def _rest(self, seconds: float) -> None:
+        self._watcher.stop()
+        self._pause.stop()
+        self._pause = self._front.hub.loop.timer(seconds)
+        self._pause.start(self.start)
+
+
+def _inherit_options(sock: Any) -> None:
+    """Set once here, accepted sockets have them too: no Nagle delay, and a peer that vanished is noticed."""
+    sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NODELAY, 1)
+    sock.setsockopt(constants.SOL_SOCKET, constants.SO_KEEPALIVE, 1)
+    sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

@@ -1,0 +1,90 @@
+"""A listener's TLS contexts: chosen by SNI, read again when their files change, never half new.
+
+A pair of files that cannot be loaded leaves the context that is in use.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from collections.abc import Sequence
+
+import gevent
+
+from lb.model import Certificate
+
+CHECK_S = 1.0
+_log = logging.getLogger("lb.tls")
+
+
+class CertificateStore:
+    """``context()`` is what a new connection starts its handshake with."""
+
+    def __init__(self, certificates: Sequence[Certificate]) -> None:
+        self._certificates = tuple(certificates)
+        self._stamps: tuple[object, ...] = ()
+        self._default: ssl.SSLContext
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self.reload()
+
+    def context(self) -> ssl.SSLContext:
+        return self._default
+
+    def watch(self) -> None:
+        """For a greenlet: follows the files forever."""
+        while True:
+            gevent.sleep(CHECK_S)
+            if self._look() != self._stamps:
+                try:
+                    self.reload()
+                except (OSError, ValueError) as error:
+                    self._stamps = self._look()
+                    _log.error("certificate=%s kept the old one: %s", self._certificates[0].cert, error)
+
+    def reload(self) -> None:
+        """Reads all files; OSError or ssl.SSLError (an OSError) if one is unusable, then nothing changed."""
+        stamps = self._look()
+        contexts = [(certificate, self._load(certificate)) for certificate in self._certificates]
+        by_name: dict[str, ssl.SSLContext] = {}
+        for certificate, context in contexts:
+            for name in certificate.names or subject_names(certificate.cert):
+                by_name.setdefault(name.lower(), context)
+        self._default, self._by_name, self._stamps = contexts[0][1], by_name, stamps
+
+    def _load(self, certificate: Certificate) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_cert_chain(certificate.cert, certificate.key)
+        context.sni_callback = self._choose
+        return context
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """An unknown name gets the first certificate, as HAProxy's default does."""
+        if name is None:
+            return
+        name = name.lower()
+        found = self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
+        if found is not None:
+            connection.context = found
+
+    def _look(self) -> tuple[object, ...]:
+        return tuple(_stamp(path) for one in self._certificates for path in (one.cert, one.key))
+
+
+def _stamp(path: str) -> object:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def subject_names(path: str) -> list[str]:
+    """DNS names of a PEM certificate's subject alternative names, or its common name."""
+    decoded = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]
+    names = [value for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS"]
+    if names:
+        return names
+    return [value for part in decoded.get("subject", ()) for key, value in part if key == "commonName"]

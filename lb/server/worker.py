@@ -1,0 +1,116 @@
+"""``ProxyWorker``: the gunicorn worker that reads HTTP/1.1 off its sockets itself.
+
+Overrides ``run()``, not only ``handle()``: stock ``run()`` gives every listener TLS, wraps before
+``handle`` and closes the socket after it. The WSGI application named on gunicorn's command line is
+not used on this path (but loaded, so that the same command works with any worker class).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from time import monotonic, sleep
+from typing import Any
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+from lb.http1.forwarded import RequestIds
+from lb.proxy.client import Entrance, Front
+from lb.proxy.deadlines import Sweeper
+from lb.server.accept import Acceptor
+from lb.server.certificates import CertificateStore
+from lb.server.listeners import listener_of_each
+from lb.server.runtime import Runtime
+
+DRAIN_IDLE_S = 5.0
+BOOT_FAILED_STATUS = 1
+"""Not gunicorn's 3 or 4: those make the arbiter give up, and healthy workers with it."""
+
+
+class ProxyWorker(GeventWorker):  # type: ignore[misc]
+    """One data-plane process."""
+
+    alive: bool
+
+    def init_process(self) -> None:
+        try:
+            super().init_process()
+        except SystemExit:
+            raise
+        except BaseException:
+            self.log.exception("worker cannot start")
+            sleep(1.0)  # the arbiter starts the next one at once
+            sys.exit(BOOT_FAILED_STATUS)
+
+    def notify(self) -> None:
+        """The heartbeat. With the arbiter gone this worker serves what it has and ends, instead of vanishing."""
+        self.tmp.notify()
+        if self.ppid != os.getppid() and self.alive:
+            self.log.warning("arbiter is gone: draining")
+            self.alive = False
+
+    def load_wsgi(self) -> None:
+        """Nothing of it is used here, and nothing may fail here."""
+        self.wsgi = None
+
+    def run(self) -> None:
+        _log_through(self.log)
+        hub = gevent.get_hub()
+        sweeper = Sweeper(hub)
+        runtime = Runtime(os.environ["LB_SNAPSHOT"], hub, sweeper)
+        front = Front(hub, sweeper, RequestIds(), runtime)
+        acceptors = self._acceptors(front, runtime)
+        sweeper.start()
+        runtime.start()
+        for acceptor in acceptors:
+            acceptor.start()
+        runtime.beat()
+        while self.alive:
+            self.notify()
+            runtime.beat()
+            gevent.sleep(0.5)
+        self._drain(front, runtime, acceptors)
+
+    def _acceptors(self, front: Front, runtime: Runtime) -> list[Acceptor]:
+        config = runtime.snapshot.config
+        acceptors = []
+        for sock, listener in zip(self.sockets, listener_of_each(config, self.sockets, os.environ), strict=True):
+            certificates = CertificateStore(listener.certificates) if listener.certificates else None
+            if certificates is not None:
+                gevent.spawn(certificates.watch)
+            entrance = Entrance(
+                listener.id,
+                (lambda: runtime.status) if listener.kind == "status" else (lambda: runtime.traffic),
+                b"https" if certificates else b"http",
+                listener.timeouts,
+                listener.body_limit_bytes,
+                listener.proxy_protocol,
+                certificates.context if certificates else None,
+            )
+            acceptors.append(Acceptor(sock, front, entrance, runtime))
+        return acceptors
+
+    def _drain(self, front: Front, runtime: Runtime, acceptors: list[Acceptor]) -> None:
+        """No new connections; each open one may end its request, idle ones have five seconds for one more."""
+        for acceptor in acceptors:
+            acceptor.stop()
+        runtime.is_draining = True
+        front.drain(DRAIN_IDLE_S)
+        until = monotonic() + self.cfg.graceful_timeout
+        while front.open and monotonic() < until:
+            self.tmp.notify()
+            runtime.beat()
+            gevent.sleep(0.1)
+        if front.open:
+            self.log.warning("%d connections cut after graceful_timeout", len(front.open))
+        runtime.close()
+
+
+def _log_through(log: Any) -> None:
+    """Our loggers write where gunicorn's error log goes."""
+    ours = logging.getLogger("lb")
+    ours.handlers = list(log.error_log.handlers)
+    ours.setLevel(log.error_log.level)
+    ours.propagate = False

@@ -1,0 +1,42 @@
+"""Which column of the segment counts what: names from a configuration, numbers for names.
+
+Pure: what is in use comes in as an argument. A name keeps its number from snapshot to snapshot, so
+its counts and its health go on over a reload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from lb.model import Config
+
+WORKER = "worker"
+
+
+def column_names(config: Config, algos: Iterable[str]) -> list[str]:
+    """Every counted thing of a configuration, in a fixed order, each once."""
+    names = [WORKER, *(f"algo:{name}" for name in algos)]
+    for pool in config.pools:
+        names.append(f"pool:{pool.id}")
+        names.extend(f"backend:{pool.id}/{backend.id}" for backend in pool.backends)
+    names.extend(f"route:{route.id}" for route in config.routes)
+    return list(dict.fromkeys(names))
+
+
+def allocate(names: Iterable[str], *, kept: Mapping[str, int], free: Sequence[int], unused: int) -> dict[str, int]:
+    """A number for every name: the one it has in ``kept``, else one of ``free``, else from ``unused`` up.
+
+    ``free`` must not contain a number of ``kept``, nor one that a running request may still write.
+    """
+    spare = list(reversed(free))
+    above = max([unused, *(number + 1 for number in kept.values())])
+    columns = {}
+    for name in names:
+        if name in kept:
+            columns[name] = kept[name]
+        elif spare:
+            columns[name] = spare.pop()
+        else:
+            columns[name] = above
+            above += 1
+    return columns

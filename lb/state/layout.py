@@ -1,0 +1,100 @@
+"""Where what stands in the shared segment: numbers only, so that every process agrees.
+
+The segment is a file of signed 64-bit cells: header | slot table | column 0 | column 1 | ...
+A *slot* belongs to one worker process, which is the only writer of its cells. A *column* belongs
+to one counted thing (a backend, a route, a policy's name, the worker itself) and holds, one after
+another: SHARED cells (one value for the machine), one INFLIGHT cell per slot (contiguous, so that a
+sum is one slice), and COUNTERS cells per slot. Columns come last, so the file grows by appending.
+
+Nothing is moved when a worker dies: its counters stay where they are and keep counting in every
+sum, and the next worker that takes the slot goes on adding to them. Only its inflight cells are
+zeroed, by whoever finds it dead first. So no crash can lose or double a count.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+MAGIC = 0x6C62_5345_474D_3031  # "lbSEGM01"
+VERSION = 1
+
+HEADER_CELLS = 512
+H_MAGIC, H_VERSION, H_SLOTS, H_COLUMNS = 0, 1, 2, 3
+H_GENERATION = 4
+"""Generation of the snapshot file that workers should be on; written after the file is in place."""
+H_HEALTH = 5
+"""Bumped by whoever changes a SHARED verdict cell; workers rebuild their eligible lists."""
+H_PROBED_GENERATION = 6
+"""Last generation for which every backend has had its first probe round."""
+H_CONTROLLER_PID, H_CONTROLLER_BEAT_NS = 7, 8
+
+SLOT_CELLS = 8
+SLOT_PID, SLOT_START, SLOT_BEAT_NS, SLOT_GENERATION, SLOT_READY = 0, 1, 2, 3, 4
+"""pid 0: free. START: start time of the process in clock ticks (/proc/PID/stat field 22).
+BEAT: CLOCK_MONOTONIC. READY: 1 while it accepts, 2 while it drains."""
+
+SHARED_CELLS = 16
+SH_VERDICT = 0
+UNKNOWN, UP, DOWN = 0, 1, 2
+SH_PROBE_OK_NS = 1
+"""CLOCK_MONOTONIC of the last good probe; written by the controller."""
+SH_REFUSED_NS = 2
+"""CLOCK_MONOTONIC of the last refused connect; any worker writes it, the last one wins.
+A backend is out while this is later than SH_PROBE_OK_NS."""
+SH_CURSOR = 3
+"""Next ticket of this column's round robin; changed only under the segment's lock."""
+SH_CPU_MILLI, SH_MEMORY_MILLI, SH_LATENCY_US, SH_METRICS_NS = 4, 5, 6, 7
+"""Polled load for ``adaptive``: percent x 1000, percent x 1000, microseconds, CLOCK_MONOTONIC of the poll (0: never)."""
+SH_PROBES_OK, SH_PROBES_FAILED, SH_TRANSITIONS = 8, 9, 10
+SH_EJECTED_UNTIL_NS = 11
+SH_CURSOR_WEIGHTED, SH_CURSOR_OTHER = 12, 13
+"""As SH_CURSOR, for weighted_round_robin and for all other policies: no policy's order is disturbed by requests
+that name another one."""
+
+COUNTER_CELLS = 64
+# Both attempt columns (backend:*) and request columns (route:*, pool:*, algo:*)
+C_COUNT = 0
+C_STATUS = 0
+"""C_STATUS + n is the count of nxx answers, n = 1..5."""
+C_CONNECT_FAILED, C_RESET, C_TIMEOUT, C_BAD_RESPONSE = 6, 7, 8, 9
+C_CONNECTS, C_REUSES = 10, 11
+C_BYTES_IN, C_BYTES_OUT = 12, 13
+C_RETRIES = 14
+C_DURATION_US = 15
+C_BUCKETS = 16
+C_CLIENT_GONE = 48
+C_ABORTED = 49
+# The column "worker"
+W_ACCEPTED, W_CLOSED, W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_LOG_DROPPED = 0, 1, 2, 3, 4, 5
+W_LOOP_STALL_US = 6
+W_UNDERSCORE_DROPPED = 7
+
+BUCKET_BOUNDS_US = (
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
+)  # fmt: skip
+"""Upper bounds; C_BUCKETS + len(BUCKET_BOUNDS_US) is the +Inf bucket."""
+
+
+def bucket(duration_us: int) -> int:
+    """Cell of the histogram bucket a duration belongs to (not cumulative)."""
+    return C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, duration_us)
+
+
+def column_cells(slots: int) -> int:
+    return SHARED_CELLS + slots + (-slots % 8) + slots * COUNTER_CELLS
+
+
+def column_offset(column: int, slots: int) -> int:
+    """First cell of a column."""
+    return HEADER_CELLS + slots * SLOT_CELLS + column * column_cells(slots)
+
+
+def inflight_offset(column: int, slots: int) -> int:
+    """First of the ``slots`` inflight cells of a column."""
+    return column_offset(column, slots) + SHARED_CELLS
+
+
+def counters_offset(column: int, slot: int, slots: int) -> int:
+    """First counter cell of one slot of a column."""
+    return inflight_offset(column, slots) + slots + (-slots % 8) + slot * COUNTER_CELLS

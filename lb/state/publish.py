@@ -1,0 +1,194 @@
+"""Make a configuration the one that everybody runs on: ``python -m lb.state.publish FILE``.
+
+Always a process of its own: it validates (YAML, pydantic), and neither workers nor the supervisor
+nor the controller may load that. Order is the promise: columns exist before the snapshot names
+them, the snapshot is in place before the segment's generation tells anybody to read it. Killed
+anywhere, running processes stay on the old snapshot or move to the whole new one. Knows neither
+the data path nor probes.
+
+Exit status 0: the snapshot's path on standard output. 2: the configuration's problems on standard
+error, one per line. 1: it is right but cannot be put in place (no room, no rights). Nothing has
+changed after 1 or 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from lb.config import snapshot as snapshot_file
+from lb.errors import ConfigError
+from lb.model import Config, Snapshot
+from lb.state import locks
+from lb.state.columns import allocate, column_names
+from lb.state.layout import SLOT_GENERATION
+from lb.state.segment import Segment, SegmentError, slots_for
+
+ALGO_NAMES = (
+    "round_robin",
+    "weighted_round_robin",
+    "least_connections",
+    "ip_hash",
+    "power_of_two",
+    "random",
+    "peak_ewma",
+    "adaptive",
+)
+"""Every policy that ``?algo=`` can name has a column, used or not (the keys of the policies' table)."""
+
+PATIENCE_S = 10.0
+"""How long a publisher waits for another one; a whole publication takes a few milliseconds."""
+_SHM = "/dev/shm"
+_LOCK_BYTE = 0
+
+
+class PublishError(Exception):
+    """The snapshot could not be put in place; the old one is still in force."""
+
+
+def snapshot_path(state_dir: str) -> str:
+    return os.path.join(os.path.abspath(state_dir), "snapshot.json")
+
+
+def segment_paths(state_dir: str) -> list[str]:
+    """Where the segment of a state directory may be, best first: in memory, else in the directory."""
+    real = os.path.realpath(state_dir)
+    digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
+    return [f"{_SHM}/lb-{digest}.seg", os.path.join(real, "lb.seg")]
+
+
+def publish(config: Config) -> Snapshot:
+    """Put ``config`` in force as the next generation, also if nothing in it has changed.
+
+    Two at once go one after the other. Blocks for that, at most ``PATIENCE_S``. PublishError,
+    SegmentError or OSError: nothing has changed.
+    """
+    state_dir = os.path.abspath(config.state.dir)
+    config = replace(config, state=replace(config.state, dir=state_dir))
+    os.makedirs(state_dir, mode=0o750, exist_ok=True)
+    with _publish_lock(state_dir):
+        return _publish(config, _previous(state_dir))
+
+
+def _publish(config: Config, previous: Snapshot | None) -> Snapshot:
+    segment, columns = _segment(config, previous)
+    try:
+        generation = 1 + max(segment.generation, previous.generation if previous else 0)
+        snapshot = Snapshot(generation, config, segment.path, columns)
+        snapshot_file.write(snapshot_path(config.state.dir), snapshot)
+        segment.publish_generation(generation)
+    finally:
+        segment.close()
+    if previous and previous.segment != snapshot.segment:
+        _tell_old_segment(previous.segment, generation)
+    return snapshot
+
+
+def _segment(config: Config, previous: Snapshot | None) -> tuple[Segment, dict[str, int]]:
+    """A segment with enough slots and columns, the one in use if it can be; and the columns."""
+    places = segment_paths(config.state.dir)
+    if previous and previous.segment in places:
+        places.sort(key=lambda path: path != previous.segment)
+    problems = []
+    for path in places:
+        try:
+            return _prepared(path, config, previous)
+        except SegmentError as error:
+            problems.append(str(error))
+    raise SegmentError("; ".join(problems))
+
+
+def _prepared(path: str, config: Config, previous: Snapshot | None) -> tuple[Segment, dict[str, int]]:
+    generation, kept = (previous.generation, previous.columns) if previous else (0, {})
+    slots, columns = slots_for(config.workers), 1 + max(kept.values(), default=-1)
+    segment = Segment.create(path, slots=slots, columns=columns, generation=generation)
+    try:
+        allocated = _columns(config, segment, previous)
+        segment.grow(1 + max(allocated.values()))
+    except SegmentError:
+        segment.close()
+        raise
+    return segment, allocated
+
+
+def _columns(config: Config, segment: Segment, previous: Snapshot | None) -> dict[str, int]:
+    kept = previous.columns if previous else {}
+    free = _reusable(segment, previous)
+    columns = allocate(column_names(config, ALGO_NAMES), kept=kept, free=free, unused=segment.columns)
+    for name in columns.keys() - kept.keys():
+        if columns[name] < segment.columns:
+            segment.clear(columns[name])
+    return columns
+
+
+def _reusable(segment: Segment, previous: Snapshot | None) -> list[int]:
+    """Columns that nobody can be writing: the snapshot in force does not name them, every worker
+    has moved on to it, and no request that began before is still counted in them."""
+    segment.reap()
+    in_force = previous.generation if previous else sys.maxsize
+    if any(segment.slot_cells(index)[SLOT_GENERATION] < in_force for index in segment.live_slots()):
+        return []
+    named = set(previous.columns.values()) if previous else set()
+    return [column for column in range(segment.columns) if column not in named and not segment.inflight(column)]
+
+
+def _previous(state_dir: str) -> Snapshot | None:
+    """The snapshot in force. None if there is none that we can read: then columns begin anew,
+    behind those that running workers may be using."""
+    try:
+        return snapshot_file.read(snapshot_path(state_dir))
+    except ConfigError:
+        return None
+
+
+def _tell_old_segment(path: str, generation: int) -> None:
+    """Workers still look at the old segment's header; from there they find the new snapshot."""
+    try:
+        old = Segment.open(path)
+    except SegmentError:
+        return  # it is gone: they notice that by themselves
+    old.publish_generation(generation)
+    old.close()
+
+
+@contextmanager
+def _publish_lock(state_dir: str) -> Iterator[None]:
+    path = os.path.join(state_dir, "publish.lock")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not locks.lock_within(fd, _LOCK_BYTE, PATIENCE_S):
+            raise PublishError(f"{path}: another process has been publishing for {PATIENCE_S:g} s")
+        yield
+    finally:
+        os.close(fd)  # which also unlocks
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lb.state.publish", description="Put a configuration in force.")
+    parser.add_argument("file")
+    parser.add_argument("--state-dir", help="instead of the configuration's state.dir")
+    arguments = parser.parse_args(argv)
+    from lb.config.load import load  # here: YAML and pydantic come with it, and publish() needs neither
+
+    try:
+        config = load(arguments.file, os.environ)
+        if arguments.state_dir:
+            config = replace(config, state=replace(config.state, dir=arguments.state_dir))
+        snapshot = publish(config)
+    except ConfigError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    except (PublishError, SegmentError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(snapshot_path(snapshot.config.state.dir))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
