@@ -35,7 +35,7 @@ proc_name = "lb-data"
 logger_class = "lb.supervisor.gunicorn_log.KeyValueLogger"
 errorlog = "-"
 accesslog = None  # the proxy writes its own
-loglevel = "warning"  # of gunicorn itself; our own loggers say each change of a state
+loglevel = "info"
 
 # The WSGI path under a stock worker: strict, believes no header, and so does no hop before us.
 limit_request_line = 8190

@@ -1,0 +1,219 @@
+"""The WSGI path: the same core behind any WSGI server (stock gunicorn workers, Werkzeug's test client).
+
+The request is put back into the bytes it came as and judged by the same parser as on the worker
+path, so both refuse the same things. What WSGI cannot carry (the case of field names, trailers,
+interim answers but 103, upgrades) is listed in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gevent
+from gevent.lock import RLock
+from greenlet import getcurrent
+from werkzeug.wsgi import ClosingIterator
+
+from lb.errors import AnswerAborted, ConfigError, LbError, RequestError
+from lb.http1.forwarded import Caller, RequestIds, describe
+from lb.http1.request import RequestHead, parse_request
+from lb.proxy.answer import NO_BODY, Answer
+from lb.proxy.body import InputBody
+from lb.proxy.core import Core
+from lb.proxy.deadlines import Deadline, Expired, Sweeper
+from lb.proxy.exchange import Exchange
+from lb.proxy.local import phrase
+from lb.server.runtime import Runtime
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+_log = logging.getLogger("lb.wsgi")
+_NOT_FIELDS = ("HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE")
+
+
+class Application:
+    """One per process; each hub (thread) that calls it gets its own runtime, made at its first request.
+
+    ``snapshot_path`` is asked for then, not before: importing this module starts nothing.
+    """
+
+    def __init__(self, snapshot_path: Callable[[], str]) -> None:
+        self._snapshot_path = snapshot_path
+        self._runtimes: WeakKeyDictionary[Any, Runtime] = WeakKeyDictionary()
+        self._pid = 0
+        self._lock = RLock()
+        self._ids = RequestIds()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        runtime = self._runtime()
+        exchange, core, answer = self._answer(environ, runtime)
+        exchange.status = answer.status
+        return self._respond(environ, start_response, exchange, core, answer)
+
+    def _runtime(self) -> Runtime:
+        """This hub's runtime. Not in a thread-local: gevent's monkey patching makes those greenlet-local."""
+        hub = gevent.get_hub()
+        runtime = self._runtimes.get(hub)
+        if runtime is not None and self._pid == os.getpid():
+            return runtime
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._runtimes.clear()
+                self._ids = RequestIds()
+            return self._runtimes.get(hub) or self._start_runtime(hub)
+
+    def _start_runtime(self, hub: Any) -> Runtime:
+        sweeper = Sweeper(hub)
+        runtime = self._runtimes[hub] = Runtime(self._snapshot_path(), hub, sweeper)
+        sweeper.start()
+        runtime.start()
+        runtime.beat()
+        gevent.spawn(_beat_forever, runtime)
+        return runtime
+
+    def _answer(self, environ: Environ, runtime: Runtime) -> tuple[Exchange, Core, Answer]:
+        deadline = Deadline(getcurrent())
+        core = runtime.traffic
+        peer = str(environ.get("REMOTE_ADDR") or "").encode("latin-1")
+        scheme = b"https" if environ.get("wsgi.url_scheme") == "https" else b"http"
+        exchange = Exchange(None, Caller(peer, scheme, b"", b"", b"", b""), self._ids.new(), deadline, monotonic())
+        runtime.sweeper.deadlines.add(deadline)
+        try:
+            head = exchange.head = head_of(environ)
+            exchange.caller = describe(head.fields, head.authority, peer, scheme, runtime.trusted)
+            route = exchange.route = core.route(head)
+            if head.fields.upgrade in route.upgrades and head.fields.upgrade:
+                raise RequestError("upgrade_unsupported")
+            if head.has_body:
+                length = -1 if head.fields.chunked else head.fields.content_length
+                exchange.body = InputBody(environ["wsgi.input"], length, route.route.body_limit_bytes)
+            exchange.interim = _early_hints(environ)
+            return exchange, core, core.answer(exchange)
+        except (LbError, Expired) as error:
+            return exchange, core, core.error(exchange, error)
+        finally:
+            runtime.sweeper.deadlines.discard(deadline)
+
+    def _respond(
+        self, environ: Environ, start_response: StartResponse, exchange: Exchange, core: Core, answer: Answer
+    ) -> Iterable[bytes]:
+        is_unfinished = exchange.body is not None and not exchange.body.is_done
+        fields = _response_fields(answer)
+        if answer.close or is_unfinished:
+            fields.append(("Connection", "close"))
+        start_response(_status_line(answer), fields)
+        if environ["REQUEST_METHOD"] == "HEAD" or answer.framing == NO_BODY or answer.reader is None:
+            sends_body = environ["REQUEST_METHOD"] != "HEAD" and answer.framing != NO_BODY
+            exchange.bytes_out = len(answer.first) if sends_body else 0
+            if answer.reader is not None:
+                answer.reader.abort()
+            core.record(exchange)
+            return [answer.first] if sends_body else []
+        return ClosingIterator(_body(exchange, answer), lambda: _close(exchange, core, answer))
+
+
+def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
+    """The rest of a backend's body; raising out of here is how a WSGI server learns to cut the client off."""
+    reader = answer.reader
+    assert reader is not None
+    exchange.deadline.greenlet = getcurrent()
+    try:
+        if answer.first:
+            exchange.bytes_out += len(answer.first)
+            yield answer.first
+        while piece := reader.read():
+            exchange.bytes_out += len(piece)
+            yield piece
+    except (AnswerAborted, Expired) as error:
+        exchange.reason = "upstream_truncated"
+        raise ConnectionAbortedError(str(error)) from None
+
+
+def _close(exchange: Exchange, core: Core, answer: Answer) -> None:
+    if answer.reader is not None:
+        if not answer.reader.is_done and not exchange.reason:
+            exchange.reason = "client_gone"
+        answer.reader.abort()
+    core.record(exchange)
+
+
+def head_of(environ: Environ) -> RequestHead:
+    """The request's head, judged as if it had come off a socket. RequestError as ``parse_request``."""
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or _quoted_target(environ)
+    version = "1.0" if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else "1.1"
+    lines = [f"{environ['REQUEST_METHOD']} {target} HTTP/{version}"]
+    for key, value in environ.items():
+        if key.startswith("HTTP_") and key not in _NOT_FIELDS and isinstance(value, str):
+            name = key[5:].replace("_", "-").title()
+            lines.append(f"{name}: {value.replace(',', ';') if name == 'Cookie' else value}")
+    if environ.get("CONTENT_TYPE"):
+        lines.append(f"Content-Type: {environ['CONTENT_TYPE']}")
+    if environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
+        lines.append(f"Content-Length: {environ['CONTENT_LENGTH']}")
+    return parse_request(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+
+
+def _quoted_target(environ: Environ) -> str:
+    from urllib.parse import quote
+
+    path = quote(
+        environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~-._", encoding="latin-1"
+    )
+    query = environ.get("QUERY_STRING", "")
+    return f"{path or '/'}?{query}" if query else path or "/"
+
+
+def _response_fields(answer: Answer) -> list[tuple[str, str]]:
+    lines = answer.head.decode("latin-1").split("\r\n")[1:-1]
+    return [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
+
+
+def _status_line(answer: Answer) -> str:
+    """``200 OK``, with a reason phrase even where the backend sent none: WSGI asks for one."""
+    said = answer.head[9 : answer.head.index(b"\r\n")].decode("latin-1").rstrip()
+    return said if len(said) > 4 else f"{answer.status} {phrase(answer.status) or 'Unknown'}"
+
+
+def _early_hints(environ: Environ) -> Callable[[bytes], None] | None:
+    send = environ.get("wsgi.early_hints")
+    if send is None:
+        return None
+
+    def pass_on(interim: bytes) -> None:
+        if interim[9:12] == b"103":
+            lines = interim.decode("latin-1").split("\r\n")[1:-2]
+            send([(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)])
+
+    return pass_on
+
+
+def _beat_forever(runtime: Runtime) -> None:
+    while True:
+        gevent.sleep(1.0)
+        runtime.beat()
+
+
+def published_snapshot() -> str:
+    """Path of the snapshot in force: ``LB_SNAPSHOT``, or published now from ``LB_CONFIG`` in a child process.
+
+    ConfigError with every problem if that configuration cannot be used.
+    """
+    path = os.environ.get("LB_SNAPSHOT")
+    if path:
+        return path
+    source = os.environ.get("LB_CONFIG", "lb.yaml")
+    done = subprocess.run(
+        [sys.executable, "-m", "lb.state.publish", source], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ConfigError(done.stderr.strip().splitlines() or [f"{source}: cannot be published"])
+    os.environ["LB_SNAPSHOT"] = done.stdout.strip().splitlines()[-1]
+    return os.environ["LB_SNAPSHOT"]
