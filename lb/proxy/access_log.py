@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from time import gmtime, monotonic, strftime, time
 from typing import Literal
 
@@ -100,39 +101,75 @@ def _opened(path: str) -> int:
         return -1
 
 
-_second = 0
-_second_text = ""
+class Timestamps:
+    """ISO 8601 in UTC with milliseconds; the part down to the second is made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def of(self, wall: float) -> str:
+        second = int(wall)
+        if second != self._second:
+            self._second = second
+            self._text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+        return "%s.%03dZ" % (self._text, (wall - second) * 1000)  # noqa: UP031 - twice as fast here
 
 
-def _timestamp(wall: float) -> str:
-    global _second, _second_text
-    second = int(wall)
-    if second != _second:
-        _second = second
-        _second_text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
-    return f"{_second_text}.{int((wall - second) * 1000):03d}Z"
+_timestamps = Timestamps()
+_JSON_LINE = (
+    '{"time":"%s","client":%s,"method":"%s","host":%s,"target":%s,"version":"1.%s","status":%d,"reason":"%s",'
+    '"route":%s,"backend":%s,"policy":"%s","attempts":%d,"bytes_in":%d,"bytes_out":%d,"queue_us":0,'
+    '"connect_us":%d,"first_byte_us":%s,"total_us":%d,"request_id":"%s"}\n'
+)
+
+
+@lru_cache(maxsize=4096)
+def _often(raw: bytes) -> str:
+    """What repeats from line to line: clients, hosts."""
+    return json_text(raw)
+
+
+@lru_cache(maxsize=16384)
+def _own(name: str) -> str:
+    """Our own names: routes, backends."""
+    return json.dumps(name)
 
 
 def _json_line(exchange: Exchange, offset: float) -> str:
+    """One line; longer than it needs to be to read, because it is written once per request."""
     head = exchange.head
     started = exchange.started
-    if head is None:
-        request = '"method":"","host":"","target":"","version":""'
-    else:
-        request = (
-            f'"method":"{head.method.decode("ascii")}","host":{json_text(head.authority)},'
-            f'"target":{json_text(head.target)},"version":"1.{head.version_minor}"'
-        )
     member = exchange.member
     route = exchange.route
-    first_byte = f"{(exchange.first_byte_at - started) * 1000:.3f}" if exchange.first_byte_at else "null"
-    return (
-        f'{{"time":"{_timestamp(started + offset)}","client":{json_text(exchange.caller.address)},{request},'
-        f'"status":{exchange.status},"reason":"{exchange.reason}","route":{json.dumps(route.route.id) if route else "null"},'
-        f'"backend":{json.dumps(member.name) if member else "null"},"policy":"{exchange.policy}",'
-        f'"attempts":{exchange.attempts},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
-        f'"queue_ms":0,"connect_ms":{exchange.connect_s * 1000:.3f},"first_byte_ms":{first_byte},'
-        f'"total_ms":{(exchange.ended - started) * 1000:.3f},"request_id":"{exchange.request_id.decode("ascii")}"}}\n'
+    first_byte_at = exchange.first_byte_at
+    if head is None:
+        method, host, target, version = "", '""', '""', ""
+    else:
+        raw = head.target
+        method = head.method.decode("ascii")
+        host = _often(head.authority)
+        target = f'"{raw.decode("ascii")}"' if _is_plain(raw) and len(raw) <= MAX_TEXT_BYTES else json_text(raw)
+        version = head.version_minor
+    return _JSON_LINE % (
+        _timestamps.of(started + offset),
+        _often(exchange.caller.address),
+        method,
+        host,
+        target,
+        version,
+        exchange.status,
+        exchange.reason,
+        _own(route.route.id) if route is not None else "null",
+        _own(member.name) if member is not None else "null",
+        exchange.policy,
+        exchange.attempts,
+        exchange.bytes_in,
+        exchange.bytes_out,
+        exchange.connect_s * 1e6,
+        int((first_byte_at - started) * 1e6) if first_byte_at else "null",
+        (exchange.ended - started) * 1e6,
+        exchange.request_id.decode("ascii"),
     )
 
 

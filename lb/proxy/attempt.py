@@ -22,7 +22,7 @@ from lb.proxy.date import date_line
 from lb.proxy.deadlines import NEVER, Expired
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection, Member
-from lb.proxy.stream import wait_either
+from lb.proxy.upload import Upload
 
 MAX_INTERIM = 10
 NOTHING_SENT = Retryable(nothing_sent=True)
@@ -103,30 +103,20 @@ def request_bytes(exchange: Exchange, member: Member) -> bytes:
 
 def _pump(exchange: Exchange, connection: BackendConnection) -> None:
     """Streams the rest of the body; stops early if the backend answers before its end."""
-    body = exchange.body
-    assert body is not None
-    deadline = exchange.deadline
-    timeouts = connection.member.pool.timeouts
+    upload = exchange.upload = Upload(exchange, connection)
     connection.arm()
-    while not body.is_done:
+    while not upload.is_done:
         if connection.early and connection.answers_early():
             return
-        if not body.read():
-            assert body.stream is not None
-            waiting_since = monotonic()
-            deadline.set(waiting_since + exchange.body_timeout_s, "body_timeout")
-            wait_either(body.stream, connection)
-            body.waited(monotonic() - waiting_since)
-            connection.early = True
-            continue
-        deadline.set(monotonic() + timeouts.idle_s, "backend_timeout")
         try:
-            if not connection.send_unless_answered(body.take()):
-                return
-        except OSError:
-            connection.early = True  # an answer may have come before the reset: it is still readable
-            return
-    deadline.set(min(monotonic() + timeouts.first_byte_s, exchange.total_at), "backend_timeout")
+            if not upload.step():
+                upload.wait()
+                connection.early = True
+        except ConnectionError:
+            return  # an answer may have come before the reset: it is still readable
+    exchange.upload = None
+    timeouts = connection.member.pool.timeouts
+    exchange.deadline.set(min(monotonic() + timeouts.first_byte_s, exchange.total_at), "backend_timeout")
 
 
 # --- what we read

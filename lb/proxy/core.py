@@ -5,6 +5,7 @@ Knows no socket of a client and no WSGI; whoever has one hands in an ``Exchange`
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from time import monotonic
 
@@ -22,14 +23,15 @@ from lb.proxy.pool import LivePool
 from lb.proxy.router import Router
 from lb.proxy.routes import LiveRoute
 from lb.state.layout import (
+    BUCKET_BOUNDS_US,
     C_ABORTED,
+    C_BUCKETS,
     C_BYTES_IN,
     C_BYTES_OUT,
     C_CLIENT_GONE,
     C_COUNT,
     C_DURATION_US,
     C_STATUS,
-    bucket,
 )
 
 UNROUTED = "unrouted"
@@ -97,9 +99,10 @@ class Core:
     def record(self, exchange: Exchange) -> None:
         """Counts and logs a request that is over. Exactly once per request."""
         exchange.ended = ended = monotonic()
-        exchange.release()
+        if exchange.is_answering:
+            exchange.release()
         microseconds = int((ended - exchange.started) * 1e6)
-        in_bucket = bucket(microseconds)
+        in_bucket = C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, microseconds)
         live = exchange.route
         status_cell = C_STATUS + exchange.status // 100
         cells = live.cells if live is not None else self._unrouted

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lb.proxy.body import RequestBody
     from lb.proxy.member import Member
     from lb.proxy.routes import LiveRoute
+    from lb.proxy.upload import Upload
 
 Interim = Callable[[bytes], None]
 
@@ -28,7 +29,7 @@ class Exchange:
     __slots__ = (
         "attempts", "body", "body_timeout_s", "bytes_in", "bytes_out", "caller", "connect_s", "deadline", "ended", "first_byte_at",
         "fresh_only", "head", "interim", "is_answering", "member", "policy", "reason", "request_id", "route", "span",
-        "started", "status", "total_at", "upgrade",
+        "started", "status", "total_at", "upgrade", "upload",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +44,7 @@ class Exchange:
         self.body_timeout_s = 15.0
         self.interim: Interim | None = None
         self.upgrade = b""
+        self.upload: Upload | None = None
         self.route: LiveRoute | None = None
         self.policy = ""
         self.member: Member | None = None

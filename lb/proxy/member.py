@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 import socket as constants
 from array import array
+from bisect import bisect_left
 from time import monotonic, monotonic_ns
 from typing import Any
-
-from greenlet import getcurrent, greenlet
 
 from lb.errors import AttemptError, Retryable
 from lb.http1.response import ResponseFields
@@ -24,7 +23,9 @@ from lb.proxy.stream import RECV_BYTES, Stream, connect
 from lb.proxy.tls import TlsMixin, backend_context
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.state.layout import (
+    BUCKET_BOUNDS_US,
     C_BAD_RESPONSE,
+    C_BUCKETS,
     C_CONNECT_FAILED,
     C_CONNECTS,
     C_COUNT,
@@ -39,7 +40,6 @@ from lb.state.layout import (
     SH_REFUSED_NS,
     SH_VERDICT,
     UP,
-    bucket,
 )
 
 IDLE_LIMIT_S = 55.0
@@ -61,7 +61,7 @@ class Unresolved(OSError):
 class BackendConnection(Stream):
     """A connection to a member. ``early``: it became readable while we still sent."""
 
-    __slots__ = ("_said", "_writer", "early", "fields", "idle_since", "is_idle", "is_reused", "member")
+    __slots__ = ("_said", "early", "fields", "idle_since", "is_idle", "is_reused", "member")
 
     def __init__(self, sock: Any, hub: Any, member: Member) -> None:
         super().__init__(sock, hub)
@@ -72,7 +72,6 @@ class BackendConnection(Stream):
         self.fields: ResponseFields | None = None
         self.early = False
         self._said: bytes | None = None
-        self._writer: greenlet | None = None
 
     def on_unexpected(self) -> None:
         """Idle: the backend closed it or says something nobody asked for; it must not be used again.
@@ -82,8 +81,6 @@ class BackendConnection(Stream):
             self.member.discard(self)
         else:
             self.early = True
-            if self._writer is not None:
-                self._writer.switch()
 
     def answers_early(self) -> bool:
         """Whether bytes of an answer are here already (TLS may only have talked to itself)."""
@@ -95,25 +92,6 @@ class BackendConnection(Stream):
             return False
         except OSError:
             pass
-        return True
-
-    def send_unless_answered(self, data: bytes) -> bool:
-        """As ``send``; False, with the rest unsent, if the backend begins to answer meanwhile."""
-        if self.tls is not None:
-            self.send(data)
-            return True
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self.send_now(rest) :]
-            except BlockingIOError:
-                if self.early and self.answers_early():
-                    return False
-                self._writer = getcurrent()
-                try:
-                    self.wait_writable()
-                finally:
-                    self._writer = None
         return True
 
     def recv(self, size: int = RECV_BYTES) -> bytes:
@@ -272,9 +250,9 @@ class Member:
         counters[C_COUNT] += 1
         counters[C_STATUS + status // 100] += 1
         counters[C_DURATION_US] += microseconds
-        counters[bucket(microseconds)] += 1
-        self.latency.observe(first_byte_s, now)
+        counters[C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, microseconds)] += 1
         if status < 500:
+            self.latency.observe(first_byte_s, now)
             if self.errors.errors:
                 self.errors.success()
             return 0.0

@@ -37,6 +37,7 @@ class TicketSource(Protocol):
     cycle: int
 
     def next(self) -> int: ...
+    def settle(self) -> None: ...
 
 
 class LivePool:
@@ -162,6 +163,11 @@ class LivePool:
     def _is_full(self, i: int) -> bool:
         limit = self.backends[i].max_inflight
         return limit is not None and self.load(i) >= limit
+
+    def settle(self) -> None:
+        """On a slow tick: gives back tickets that nobody came for."""
+        for source in self._ticket_sources.values():
+            source.settle()
 
     def may_retry(self) -> bool:
         """Takes one retry from the budget, if it has one."""

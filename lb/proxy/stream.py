@@ -51,6 +51,11 @@ class Stream:
         state = "closed" if self.is_closed else "waited for" if self._waiter else "armed" if self._armed else "quiet"
         return f"<{type(self).__name__} fd={self.fd} {state}>"
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether it became readable while nobody read: bytes (or the end) wait in the kernel."""
+        return not self._armed
+
     def arm(self) -> None:
         """From now on ``on_unexpected`` tells of readability while nobody waits."""
         if not self._armed:
@@ -154,14 +159,28 @@ class Stream:
             self.close()
 
 
-def wait_either(first: Stream, second: Stream) -> None:
-    """Waits until one of two streams can be read (the caller finds out which by reading)."""
-    second._waiter = getcurrent()
-    second.arm()
+def wait_either(backend: Stream, client: Stream | None) -> None:
+    """Waits until ``backend`` can be read, or ``client`` can; without a client: or ``backend`` written.
+
+    The caller finds out which by trying.
+    """
+    me = getcurrent()
+    writable = None
+    if client is not None:
+        client._waiter = me
+        client.arm()
+    else:
+        writable = backend._hub.loop.io(backend.fd, WRITE)
+        writable.start(me.switch)
     try:
-        first.wait_readable()
+        backend.wait_readable()
     finally:
-        first._waiter = second._waiter = None
+        backend._waiter = None
+        if client is not None:
+            client._waiter = None
+        if writable is not None:
+            writable.stop()
+            writable.close()
 
 
 def connect(hub: Any, family: int, address: Any) -> _socket.socket:

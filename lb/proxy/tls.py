@@ -21,8 +21,9 @@ class TlsLayer:
 
     __slots__ = ("_incoming", "_object", "_outgoing", "_recv", "_send", "pending")
 
-    def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str | None) -> None:
+    def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str | None, received: bytes) -> None:
         self._incoming = ssl.MemoryBIO()
+        self._incoming.write(received)
         self._outgoing = ssl.MemoryBIO()
         server_side = server_name is None
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
@@ -60,6 +61,15 @@ class TlsLayer:
             self.flush_now()
             return data
 
+    def send_now(self, data: bytes | memoryview) -> int:
+        """Takes up to 64 KiB of plaintext; BlockingIOError while earlier bytes are still on their way."""
+        if not self.flush_now():
+            raise BlockingIOError
+        taken = data[:_WRITE_BYTES]
+        self.encrypt(taken)
+        self.flush_now()
+        return len(taken)
+
     def encrypt(self, data: bytes | memoryview) -> None:
         self._object.write(data)
 
@@ -88,12 +98,12 @@ class TlsMixin(Stream):
 
     __slots__ = ()
 
-    def start_tls(self, context: ssl.SSLContext, server_name: str | None = None) -> None:
+    def start_tls(self, context: ssl.SSLContext, server_name: str | None = None, *, received: bytes = b"") -> None:
         """Handshake under the caller's deadline; ssl.SSLError (an OSError) or ValueError if it fails.
 
-        ``server_name`` None: we are the server.
+        ``server_name`` None: we are the server. ``received``: bytes of it that were read already.
         """
-        layer = self.tls = TlsLayer(self.sock, context, server_name)
+        layer = self.tls = TlsLayer(self.sock, context, server_name, received)
         try:
             while not layer.handshake_step():
                 self._flush(layer)
@@ -102,6 +112,7 @@ class TlsMixin(Stream):
             layer.flush_now()
         self._flush(layer)
         self.recv_now = layer.recv_now
+        self.send_now = layer.send_now
 
     def _feed(self, layer: TlsLayer) -> None:
         while True:

@@ -13,7 +13,8 @@ import logging
 import socket as constants
 from typing import Any
 
-from lb.proxy.client import Entrance, Front
+from lb.proxy.connection import Entrance
+from lb.proxy.front import Front
 from lb.proxy.stream import READ
 from lb.server.runtime import Runtime
 

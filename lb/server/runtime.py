@@ -35,7 +35,7 @@ from lb.proxy.resolver import Resolver
 from lb.proxy.router import Router
 from lb.proxy.routes import LiveRoute, healthy, local_action
 from lb.state.layout import H_PROBED_GENERATION, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
-from lb.state.segment import Segment, SegmentError, slots_for
+from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
 from lb.state.tickets import Tickets
 
@@ -71,9 +71,7 @@ class Runtime:
 
     def _join(self, snapshot: Snapshot) -> tuple[Segment, WorkerSlot]:
         """The machine's segment and a slot in it; a missing or damaged segment is made anew."""
-        columns = max(snapshot.columns.values(), default=0) + 1
-        slots = slots_for(snapshot.config.workers)
-        segment = Segment.create(snapshot.segment, slots=slots, columns=columns, generation=snapshot.generation)
+        segment = Segment.for_snapshot(snapshot)
         return segment, segment.claim_slot()
 
     def start(self) -> None:
@@ -82,7 +80,10 @@ class Runtime:
         gevent.spawn(self._resolver.run)
 
     def beat(self) -> None:
-        """Tells the machine that this worker lives; about once a second."""
+        """Tells the machine that this worker lives, and cleans up after those that do not; about once a second."""
+        self.segment.reap()
+        for pool in self.traffic.pools:
+            pool.settle()
         if not self.slot.beat(monotonic_ns(), self.traffic.generation, 2 if self.is_draining else 1):
             self._rejoin()
 
@@ -250,6 +251,9 @@ class LocalTickets:
     def next(self) -> int:
         self._next += 1
         return self._next - 1
+
+    def settle(self) -> None:
+        """Nobody else waits for these."""
 
 
 def _control_pool(state_dir: str) -> Pool:

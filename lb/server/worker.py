@@ -17,8 +17,11 @@ import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb.http1.forwarded import RequestIds
-from lb.proxy.client import Entrance, Front
+from lb.proxy.connection import Entrance
 from lb.proxy.deadlines import Sweeper
+from lb.proxy.front import Front
+from lb.proxy.reply import Replier
+from lb.proxy.serve import RequestServer
 from lb.server.accept import Acceptor
 from lb.server.certificates import CertificateStore
 from lb.server.listeners import listener_of_each
@@ -60,7 +63,8 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         hub = gevent.get_hub()
         sweeper = Sweeper(hub)
         runtime = Runtime(os.environ["LB_SNAPSHOT"], hub, sweeper)
-        front = Front(hub, sweeper, RequestIds(), runtime)
+        server = RequestServer(sweeper, runtime, RequestIds(), Replier(hub, sweeper, runtime))
+        front = Front(hub, sweeper, runtime, server.serve)
         acceptors = self._acceptors(front, runtime)
         sweeper.start()
         runtime.start()

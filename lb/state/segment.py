@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from typing import TYPE_CHECKING
 
 from lb.state import locks, slot
 from lb.state.layout import (
@@ -33,6 +34,9 @@ from lb.state.layout import (
 )
 from lb.state.segment_file import Geometry, SegmentError, is_same_file, open_checked, place, reserve
 from lb.state.slot import WorkerSlot
+
+if TYPE_CHECKING:
+    from lb.model import Snapshot
 
 __all__ = ["Segment", "SegmentError", "slots_for"]
 
@@ -84,6 +88,17 @@ class Segment:
                 segment.close()
             _place(path, Geometry(slots, columns), generation)
         raise SegmentError(f"{path}: somebody else keeps replacing it")
+
+    @classmethod
+    def for_snapshot(cls, snapshot: Snapshot) -> Segment:
+        """The segment that a snapshot names: what workers and the controller call at boot, and again
+        when ``is_stale``. If it is lost, whoever comes first makes a new one."""
+        return cls.create(
+            snapshot.segment,
+            slots=slots_for(snapshot.config.workers),
+            columns=1 + max(snapshot.columns.values(), default=-1),
+            generation=snapshot.generation,
+        )
 
     def _map(self, columns: int) -> None:
         size_bytes = Geometry(self.slots, columns).size_bytes

@@ -1,0 +1,103 @@
+"""A client's connection: its socket, what was read of it but not used, and whose it is.
+
+While it waits for its next request it is *parked*: a bare watcher, no greenlet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol
+
+from lb.http1.forwarded import Caller
+from lb.http1.request import RequestFields
+from lb.model import ListenerTimeouts
+from lb.proxy.core import Core
+from lb.proxy.deadlines import NEVER, Deadline, Sweeper
+from lb.proxy.stream import Stream
+from lb.proxy.tls import TlsMixin
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """What a listener means to a connection that came in through it. ``tls`` gives the context of the day."""
+
+    id: str
+    core: Callable[[], Core]
+    scheme: bytes
+    timeouts: ListenerTimeouts
+    body_limit_bytes: int | None
+    proxy_protocol: bool
+    tls: Callable[[], Any] | None
+
+
+class Keeper(Protocol):
+    """Who holds parked connections (``lb.proxy.front.Front``)."""
+
+    hub: Any
+    sweeper: Sweeper
+
+    def wake(self, connection: ClientConnection) -> None: ...
+
+
+class ClientEnded(ConnectionError):
+    """The client has closed its side between two requests, as clients do."""
+
+
+class ClientConnection(Stream):
+    """``buffer``: bytes read but not used yet. ``fields``, ``caller``: of the last request, to be used
+    again when the next one repeats them (keep-alive clients mostly do)."""
+
+    __slots__ = (
+        "buffer",
+        "caller",
+        "entrance",
+        "expires",
+        "fields",
+        "gone",
+        "is_new",
+        "is_parked",
+        "keeper",
+        "peer",
+        "server",
+    )
+
+    def __init__(self, sock: Any, keeper: Keeper, peer: bytes, entrance: Entrance) -> None:
+        super().__init__(sock, keeper.hub)
+        self.keeper = keeper
+        self.peer = peer
+        self.entrance = entrance
+        self.buffer = b""
+        self.fields: RequestFields | None = None
+        self.caller: Caller | None = None
+        self.is_new = True
+        self.is_parked = False
+        self.expires = NEVER
+        self.gone: Deadline | None = None
+        self.server: Deadline | None = None
+        """The deadline, and so the greenlet, of whoever serves it now."""
+
+    def on_unexpected(self) -> None:
+        """Parked: the next request begins. Served: more than was asked for; if that is the client's end,
+        it counts as gone ``half_close`` later, unless the answer begins before."""
+        if self.is_parked:
+            self.keeper.wake(self)
+            return
+        self.disarm()
+        if self.server is not None and self.gone is None and self.peek_closed():
+            self.gone = Deadline(self.server.greenlet)
+            self.gone.set(monotonic() + self.entrance.timeouts.half_close_s, "client_gone")
+            self.keeper.sweeper.deadlines.add(self.gone)
+
+    def still_there(self) -> None:
+        """The answer begins: a client that has only closed its sending side gets it."""
+        if self.gone is not None:
+            self.keeper.sweeper.deadlines.discard(self.gone)
+            self.gone = None
+
+
+class TlsClientConnection(TlsMixin, ClientConnection):
+    """The same with TLS between."""
+
+    __slots__ = ()

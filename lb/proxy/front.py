@@ -1,0 +1,140 @@
+"""All client connections of one worker, and the greenlets that serve them.
+
+A parked connection costs a watcher. Its first byte takes a runner greenlet from the idle ones; the
+runner serves until the connection is quiet again. So there are as many greenlets as requests at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol
+
+from greenlet import greenlet
+
+from lb.http1.forwarded import TrustedProxies
+from lb.proxy.cells import Cells
+from lb.proxy.connection import ClientConnection, Entrance, TlsClientConnection
+from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
+from lb.state.layout import W_ACCEPTED, W_CLOSED
+
+MAX_IDLE_RUNNERS = 256
+_log = logging.getLogger("lb.proxy")
+
+
+class Machine(Protocol):
+    """What the composition root tells; its values are replaced, so they are asked for each time."""
+
+    is_draining: bool
+    trusted: TrustedProxies
+    worker_cells: Cells
+
+
+Serve = Callable[[ClientConnection, Deadline], bool]
+"""Serves what has come; True: the connection is to be parked, False: closed."""
+
+
+class Runner(Deadline):
+    """A greenlet that serves one connection after another, with its one deadline."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, front: Front) -> None:
+        super().__init__(greenlet(front.run, front.hub))
+        self.connection: ClientConnection | None = None
+
+
+class Front:
+    """Everything here runs on the worker's hub."""
+
+    def __init__(self, hub: Any, sweeper: Sweeper, machine: Machine, serve: Serve) -> None:
+        self.hub = hub
+        self.sweeper = sweeper
+        self.machine = machine
+        self.open: set[ClientConnection] = set()
+        self._serve = serve
+        self._idle: list[Runner] = []
+        self._parked: dict[ClientConnection, None] = {}
+        sweeper.every_sweep(self._close_expired)
+
+    def accept(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
+        """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
+        kind = TlsClientConnection if entrance.tls is not None else ClientConnection
+        connection = kind(sock, self, peer, entrance)
+        self.open.add(connection)
+        self.machine.worker_cells.counters[W_ACCEPTED] += 1
+        self._count_open()
+        self.park(connection)
+
+    def park(self, connection: ClientConnection) -> None:
+        connection.server = None
+        connection.is_parked = True
+        connection.expires = self.sweeper.now + connection.entrance.timeouts.keep_alive_s
+        self._parked[connection] = None
+        connection.arm()
+
+    def wake(self, connection: ClientConnection) -> None:
+        """On the hub: a parked connection can be read."""
+        connection.is_parked = False
+        del self._parked[connection]
+        if self._idle:
+            runner = self._idle.pop()
+        else:
+            runner = Runner(self)
+            self.sweeper.deadlines.add(runner)
+        runner.connection = connection
+        connection.server = runner
+        assert runner.greenlet is not None
+        runner.greenlet.switch(runner)
+
+    def run(self, runner: Runner) -> None:
+        """A runner's life: serve, wait among the idle ones, serve again."""
+        while True:
+            connection = runner.connection
+            assert connection is not None
+            try:
+                if self._serve(connection, runner):
+                    self.park(connection)
+                else:
+                    self.close(connection)
+            except (OSError, Expired):
+                self.close(connection)
+            except Exception:  # noqa: BLE001 - the outer edge: one connection's failure is not the worker's
+                _log.exception("peer=%s listener=%s", connection.peer.decode(), connection.entrance.id)
+                self.close(connection)
+            runner.at = NEVER
+            runner.connection = None
+            if len(self._idle) >= MAX_IDLE_RUNNERS:
+                self.sweeper.deadlines.discard(runner)
+                return
+            self._idle.append(runner)
+            self.hub.switch()
+
+    def close(self, connection: ClientConnection) -> None:
+        if connection in self.open:
+            self.open.discard(connection)
+            self._parked.pop(connection, None)
+            connection.still_there()
+            connection.close()
+            self.machine.worker_cells.counters[W_CLOSED] += 1
+            self._count_open()
+
+    def _count_open(self) -> None:
+        cells = self.machine.worker_cells
+        cells.inflight[cells.slot] = len(self.open)
+
+    def _close_expired(self, now: float) -> None:
+        """Parked connections stand in the order they were parked in, so in that of their expiry as long
+        as listeners have the same timeout; one with a longer one holds back those behind it, no more."""
+        while self._parked:
+            connection = next(iter(self._parked))
+            if connection.expires > now:
+                return
+            self.close(connection)
+
+    def drain(self, idle_s: float) -> None:
+        """Each open connection serves at most one more request, if that comes within ``idle_s``."""
+        until = monotonic() + idle_s
+        for connection in self._parked:
+            connection.expires = min(connection.expires, until)

@@ -1,0 +1,218 @@
+"""Requests on a client's connection: head, routing, body, answer, one after the other.
+
+Knows HTTP/1.1's rules for a connection; what a request means is the core's. ``serve`` runs in a
+runner's greenlet. May be longer than the house rule: this is the request path.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+
+from lb.errors import LbError, RequestError
+from lb.http1.forwarded import Caller, RequestIds, describe
+from lb.http1.proxy_protocol import parse as parse_proxy_header
+from lb.http1.request import RequestHead, find_head_end, parse_request
+from lb.proxy.answer import Answer
+from lb.proxy.body import WireBody
+from lb.proxy.connection import ClientConnection, ClientEnded, TlsClientConnection
+from lb.proxy.core import Core
+from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
+from lb.proxy.exchange import Exchange
+from lb.proxy.front import Machine
+from lb.proxy.reply import Replier
+from lb.proxy.routes import LiveRoute
+from lb.proxy.stream import RECV_BYTES
+from lb.state.layout import W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_UNDERSCORE_DROPPED
+
+_MAX_EMPTY_LINES_BYTES = 16
+_log = logging.getLogger("lb.proxy")
+
+
+class RequestServer:
+    """One per worker."""
+
+    def __init__(self, sweeper: Sweeper, machine: Machine, ids: RequestIds, replier: Replier) -> None:
+        self._machine = machine
+        self._ids = ids
+        self._sweeper = sweeper
+        self._replier = replier
+
+    def serve(self, connection: ClientConnection, deadline: Deadline) -> bool:
+        """Serves until the connection is quiet (True) or must end (False). OSError: it broke."""
+        if connection.is_new:
+            connection.is_new = False
+            if not self._set_up(connection, deadline):
+                return False
+        while True:
+            try:
+                head = self._read_head(connection, deadline)
+            except BlockingIOError:
+                return True
+            except RequestError as error:
+                return self._refuse(connection, deadline, error)
+            except Expired:
+                self._machine.worker_cells.counters[W_HEAD_TIMEOUTS] += 1
+                return self._refuse(connection, deadline, RequestError("head_timeout"))
+            if not self._serve_one(connection, deadline, head):
+                return False
+            if not connection.buffer:
+                deadline.at = NEVER
+                return True
+
+    # --- before the first request
+
+    def _set_up(self, connection: ClientConnection, deadline: Deadline) -> bool:
+        """PROXY header and TLS handshake, where the listener has them; False: the connection is over."""
+        entrance = connection.entrance
+        if entrance.proxy_protocol:
+            deadline.set(monotonic() + entrance.timeouts.head_s, "head_timeout")
+            try:
+                _read_proxy_header(connection)
+            except RequestError as error:
+                return self._refuse(connection, deadline, error)
+        if entrance.tls is not None:
+            assert isinstance(connection, TlsClientConnection)
+            deadline.set(monotonic() + entrance.timeouts.handshake_s, "head_timeout")
+            try:
+                encrypted, connection.buffer = connection.buffer, b""
+                connection.start_tls(entrance.tls(), received=encrypted)
+            except (OSError, Expired, ValueError) as error:
+                self._machine.worker_cells.counters[W_TLS_FAILED] += 1
+                _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, error)
+                return False
+        deadline.at = NEVER
+        return True
+
+    # --- a request
+
+    def _read_head(self, connection: ClientConnection, deadline: Deadline) -> RequestHead:
+        """The next head. BlockingIOError: nothing has come; ClientEnded: nothing will."""
+        buffer = connection.buffer or connection.recv_now(RECV_BYTES)
+        if not buffer:
+            raise ClientEnded
+        if buffer[:2] == b"\r\n":
+            buffer = without_empty_lines(buffer)
+        end = find_head_end(buffer) if buffer else 0
+        if not end:
+            deadline.set(monotonic() + connection.entrance.timeouts.head_s, "head_timeout")
+            while not end:
+                data = connection.recv(RECV_BYTES)
+                if not data:
+                    if not buffer:
+                        raise ClientEnded
+                    raise RequestError("bad_request", "closed inside a head")
+                buffer = without_empty_lines(buffer + data)
+                end = find_head_end(buffer) if buffer else 0
+            deadline.at = NEVER
+        connection.buffer = buffer[end:]
+        return parse_request(buffer[:end], connection.fields)
+
+    def _serve_one(self, connection: ClientConnection, deadline: Deadline, head: RequestHead) -> bool:
+        """One request, whole; whether the connection may carry another."""
+        exchange = Exchange(head, self._caller(connection, head), self._ids.new(), deadline, monotonic())
+        core = connection.entrance.core()
+        answer = self._answer(connection, exchange, core)
+        if connection.gone is not None:
+            connection.still_there()
+        exchange.status = answer.status
+        if exchange.reason == "client_gone":
+            core.record(exchange)
+            return False
+        try:
+            return self._replier.reply(connection, exchange, answer)
+        finally:
+            core.record(exchange)
+
+    def _caller(self, connection: ClientConnection, head: RequestHead) -> Caller:
+        fields = head.fields
+        caller = connection.caller
+        if caller is None or fields is not connection.fields or head.authority is not fields.host:
+            connection.fields = fields
+            caller = describe(
+                fields, head.authority, connection.peer, connection.entrance.scheme, self._machine.trusted
+            )
+            connection.caller = caller if head.authority is fields.host else None
+            if fields.underscores:
+                self._machine.worker_cells.counters[W_UNDERSCORE_DROPPED] += fields.underscores
+        return caller
+
+    def _answer(self, connection: ClientConnection, exchange: Exchange, core: Core) -> Answer:
+        """The answer to give, whatever happens."""
+        head = exchange.head
+        fields = head.fields
+        try:
+            route = exchange.route = core.route(head)
+            if fields.chunked or fields.content_length > 0:
+                _take_body(connection, exchange, route)
+            if fields.upgrade:
+                exchange.upgrade = wanted_upgrade(head, route)
+            if head.version_minor:
+                exchange.interim = connection.send
+            return core.answer(exchange)
+        except (LbError, Expired) as error:
+            return core.error(exchange, error)
+        except OSError as error:
+            return core.error(exchange, RequestError("client_gone", str(error)))
+        except Exception:  # noqa: BLE001 - the client is told, the log has the rest
+            _log.exception("request_id=%s", exchange.request_id.decode())
+            return core.error(exchange, LbError("internal_error"))
+
+    def _refuse(self, connection: ClientConnection, deadline: Deadline, error: RequestError) -> bool:
+        """Answers what could not be read as a request, and ends the connection."""
+        self._machine.worker_cells.counters[W_HEAD_ERRORS] += 1
+        caller = Caller(connection.peer, connection.entrance.scheme, b"", b"", b"", b"")
+        exchange = Exchange(None, caller, self._ids.new(), deadline, monotonic())
+        core = connection.entrance.core()
+        answer = core.error(exchange, error)
+        exchange.status = answer.status
+        try:
+            self._replier.refuse(connection, exchange, answer)
+        finally:
+            core.record(exchange)
+        return False
+
+
+def _take_body(connection: ClientConnection, exchange: Exchange, route: LiveRoute) -> None:
+    limit = route.route.body_limit_bytes
+    if limit is None:
+        limit = connection.entrance.body_limit_bytes
+    buffered, connection.buffer = connection.buffer, b""
+    exchange.body_timeout_s = connection.entrance.timeouts.body_s
+    exchange.body = WireBody(connection, exchange.head.fields, buffered, limit)
+
+
+def _read_proxy_header(connection: ClientConnection) -> None:
+    """Takes the header off; what came behind it belongs to TLS or to the first request."""
+    buffer = connection.recv(RECV_BYTES)
+    while (parsed := parse_proxy_header(buffer)) is None:
+        data = connection.recv(RECV_BYTES)
+        if not data:
+            raise ClientEnded("inside the PROXY header")
+        buffer += data
+    source, size = parsed
+    connection.buffer = buffer[size:]
+    if not source.is_local:
+        connection.peer = source.address
+
+
+def without_empty_lines(buffer: bytes) -> bytes:
+    """Empty lines before a request line are skipped (RFC 9112 section 2.2), a few of them."""
+    skipped = 0
+    while buffer[skipped : skipped + 2] == b"\r\n":
+        skipped += 2
+    if skipped > _MAX_EMPTY_LINES_BYTES:
+        raise RequestError("bad_request", "empty lines")
+    return buffer[skipped:]
+
+
+def wanted_upgrade(head: RequestHead, route: LiveRoute) -> bytes:
+    """The protocol to ask the backend for: one the route allows, properly asked for; else nothing."""
+    wanted = head.fields.upgrade
+    if wanted not in route.upgrades or not head.version_minor or head.has_body or head.method != b"GET":
+        return b""
+    if wanted == b"websocket" and (
+        head.fields.value(b"sec-websocket-version") != b"13" or not head.fields.value(b"sec-websocket-key")
+    ):
+        return b""
+    return wanted

@@ -1,0 +1,63 @@
+"""The part of a request's body that streams: client to backend, one step at a time, never blocking on one side.
+
+Whoever waits for the backend's answer drives it, so that an answer that begins early, or one that
+streams while the request still does, needs no second greenlet.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from lb.proxy.stream import wait_either
+
+if TYPE_CHECKING:
+    from lb.proxy.exchange import Exchange
+    from lb.proxy.member import BackendConnection
+
+
+class Upload:
+    """``step`` raises RequestError for the client's faults and OSError for the backend's."""
+
+    __slots__ = ("_body", "_connection", "_exchange", "_unsent")
+
+    def __init__(self, exchange: Exchange, connection: BackendConnection) -> None:
+        assert exchange.body is not None
+        self._exchange = exchange
+        self._body = exchange.body
+        self._connection = connection
+        self._unsent = memoryview(b"")
+
+    @property
+    def is_done(self) -> bool:
+        tls = self._connection.tls
+        return self._body.is_done and not self._unsent and (tls is None or tls.flush_now())
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether there is a socket to wait on; a WSGI server's input can only be read."""
+        return self._body.stream is not None
+
+    def step(self) -> bool:
+        """Moves what can be moved now; False if that is nothing."""
+        if not self._unsent:
+            if self._body.is_done or not self._body.read():
+                return False
+            self._unsent = memoryview(self._body.take())
+        try:
+            self._unsent = self._unsent[self._connection.send_now(self._unsent) :]
+        except BlockingIOError:
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Until a step is possible again, or the backend has something to say."""
+        deadline = self._exchange.deadline
+        now = monotonic()
+        if self._unsent or self._body.is_done:
+            deadline.set(now + self._connection.member.pool.timeouts.idle_s, "backend_timeout")
+            wait_either(self._connection, None)
+            return
+        deadline.set(now + self._exchange.body_timeout_s, "body_timeout")
+        wait_either(self._connection, self._body.stream)
+        self._body.waited(monotonic() - now)
