@@ -25,7 +25,7 @@ _match_size = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})\r\n").match
 """What nearly all chunks have: the CRLF that ends the chunk before, and a size without extension."""
 
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
-_EXTENSION = rb"[ \t]*;[ \t]*" + TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
+_EXTENSION = rb";[ \t]*" + TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
 _match_size_line = re.compile(rb"([0-9A-Fa-f]+)((?:" + _EXTENSION + rb")*)").fullmatch
 _starts_with_digit = re.compile(rb"[0-9A-Fa-f]").match
 

@@ -66,7 +66,7 @@ def _stride(total: int) -> int:
 def _largest_term(a: int, b: int) -> int:
     """Of the continued fraction a / b: a large term means the walk nearly closes early and leaves long gaps."""
     largest = 0
-    while b > 1:
+    while b:
         largest = max(largest, a // b)
         a, b = b, a % b
     return largest

@@ -16,16 +16,21 @@ def score(
     Worked: cpu 10 %, memory 60 %, 5 in flight, 50 ms with the defaults is
     0.4 x 0.90 + 0.2 x 0.40 + 0.2 x 0.95 + 0.2 x 0.95 = 0.82.
     """
-    terms = (
-        (options.cpu, cpu_percent / options.max_cpu_percent),
-        (options.memory, memory_percent / options.max_memory_percent),
-        (options.inflight, inflight / options.max_inflight),
-        (options.latency, latency_s / options.max_latency_s),
-    )
-    total = sum(weight for weight, _ in terms)
+    total = options.cpu + options.memory + options.inflight + options.latency
     if total <= 0.0:
         return 1.0
-    return sum(weight * (1.0 - min(max(used, 0.0), 1.0)) for weight, used in terms) / total
+    used = (
+        options.cpu * _part(cpu_percent / options.max_cpu_percent)
+        + options.memory * _part(memory_percent / options.max_memory_percent)
+        + options.inflight * _part(inflight / options.max_inflight)
+        + options.latency * _part(latency_s / options.max_latency_s)
+    )
+    return 1.0 - used / total
+
+
+def _part(used: float) -> float:
+    """Held to 0..1, without the calls of ``min`` and ``max``: a pick computes several scores."""
+    return 0.0 if used < 0.0 else 1.0 if used > 1.0 else used
 
 
 def effective_weight(score: float) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lb.model import Backend, Pool
 from lb.policies.base import PickContext, Picker
@@ -16,7 +16,7 @@ from lb.policies.cycle import MAX_STEPS, cycle_steps, golden_walk, smooth_cycle
 from lb.policies.weights import only, weighted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WeightedRoundRobin:
     """Exact within one cycle, whose length is the sum of the weights in lowest terms.
 
@@ -25,9 +25,12 @@ class WeightedRoundRobin:
     """
 
     pool: Pool
+    cycle: int = field(default=1, init=False)
+    """Tickets until the order of the last picker built repeats; who hands out tickets in blocks cuts them here."""
 
     def build(self, members: Sequence[Backend], eligible: Sequence[int]) -> Picker:
         positions, weights = weighted(members, eligible)
+        self.cycle = sum(weights)
         if len(positions) == 1:
             return only(positions[0])
         if cycle_steps(weights) > MAX_STEPS:

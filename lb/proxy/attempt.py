@@ -32,7 +32,7 @@ NO_RETRY = Retryable()
 def attempt(exchange: Exchange, member: Member) -> Answer:
     """The backend's answer. AttemptError if it gave none, RequestError if the client's body failed."""
     deadline = exchange.deadline
-    started = monotonic()
+    started = exchange.attempt_at
     try:
         connection = member.checkout(deadline, exchange.total_at, fresh_only=exchange.fresh_only)
     except Expired as expired:

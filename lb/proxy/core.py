@@ -34,8 +34,6 @@ from lb.state.layout import (
     C_STATUS,
 )
 
-UNROUTED = "unrouted"
-
 
 class Core:
     """Everything one generation of a configuration means on this worker. Replaced, never changed."""
@@ -121,6 +119,10 @@ class Core:
                 counters[C_CLIENT_GONE] += 1
             elif exchange.reason == "upstream_truncated":
                 counters[C_ABORTED] += 1
+        member = exchange.member
+        if member is not None:
+            member.counters[C_BYTES_OUT] += exchange.bytes_out
+            member.counters[C_BYTES_IN] += exchange.bytes_in
         if exchange.policy:
             algo = self._algo_cells[exchange.policy].counters
             algo[C_COUNT] += 1

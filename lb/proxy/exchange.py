@@ -27,7 +27,7 @@ class Exchange:
     """Times are CLOCK_MONOTONIC seconds; 0.0: did not happen. ``reason``: a key of ``REASONS``, or nothing."""
 
     __slots__ = (
-        "attempts", "body", "body_timeout_s", "bytes_in", "bytes_out", "caller", "connect_s", "deadline", "ended", "first_byte_at",
+        "attempt_at", "attempts", "body", "body_timeout_s", "bytes_in", "bytes_out", "caller", "connect_s", "deadline", "ended", "first_byte_at",
         "fresh_only", "head", "interim", "is_answering", "member", "policy", "reason", "request_id", "route", "span",
         "started", "status", "total_at", "upgrade", "upload",
     )  # fmt: skip
@@ -49,6 +49,7 @@ class Exchange:
         self.policy = ""
         self.member: Member | None = None
         self.attempts = 0
+        self.attempt_at = 0.0
         self.fresh_only = False
         self.is_answering = False
         self.total_at = NEVER

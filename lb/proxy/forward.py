@@ -25,6 +25,7 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     Raises AttemptError when no backend gave one, RequestError when the client's body was at fault.
     """
     exchange.total_at = exchange.started + pool.pool.timeouts.total_s
+    pool.budget.request(exchange.started)
     excluded: list[Member] = []
     failed: AttemptError | None = None
     while True:
@@ -35,6 +36,7 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
         exchange.member = member
         exchange.is_answering = True
         exchange.attempts += 1
+        exchange.attempt_at = monotonic()
         try:
             answer = attempt(exchange, member)
         except AttemptError as error:
@@ -71,7 +73,7 @@ def _failed(exchange: Exchange, pool: LivePool, member: Member, error: AttemptEr
     exchange.release()
     if error.retry.stale_reuse:
         return
-    member.wants_ejection_s = member.observe_failure(error.reason)
+    member.wants_ejection_s = member.observe_failure(error.reason, monotonic() - exchange.attempt_at)
     if error.retry.nothing_sent:
         pool.refresh()
     if member.wants_ejection_s:

@@ -46,6 +46,7 @@ IDLE_LIMIT_S = 55.0
 """An idle connection older than this is closed: below the 60 s after which most servers close theirs."""
 _REFUSED_HOLD_NS = 1_000_000_000
 _OUR_FAULT = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_GATEWAY_STATUSES = (502, 503, 504)
 _CELL_OF_REASON = {
     "connect_failed": C_CONNECT_FAILED,
     "connect_timeout": C_CONNECT_FAILED,
@@ -256,10 +257,15 @@ class Member:
             if self.errors.errors:
                 self.errors.success()
             return 0.0
+        if status in _GATEWAY_STATUSES:
+            self.latency.observe_failure(first_byte_s, now)
+        else:
+            self.latency.observe(first_byte_s, now)
         return self.errors.failure()
 
-    def observe_failure(self, reason: str) -> float:
+    def observe_failure(self, reason: str, took_s: float) -> float:
         """No answer came. Returns for how long to eject (mostly 0.0); refused connects never do."""
+        self.latency.observe_failure(took_s, monotonic())
         self.counters[C_COUNT] += 1
         self.counters[_CELL_OF_REASON.get(reason, C_BAD_RESPONSE)] += 1
         return self.errors.failure() if reason != "connect_failed" else 0.0

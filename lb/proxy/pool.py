@@ -12,7 +12,7 @@ from typing import Protocol
 
 from lb.errors import AttemptError, Retryable
 from lb.model import Backend, Pool
-from lb.policies.base import Picker
+from lb.policies.base import Picker, Policy
 from lb.policies.score import score
 from lb.policies.table import create
 from lb.proxy.cells import Cells
@@ -51,6 +51,7 @@ class LivePool:
         tickets: Callable[[str], TicketSource],
         random: Callable[[], float],
         clock: Callable[[], float],
+        workers: int,
     ) -> None:
         self.pool = pool
         self.members = tuple(members)
@@ -58,12 +59,13 @@ class LivePool:
         self.cells = cells
         self.key = b""
         self.random = random
-        self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s)
+        self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self.eligible: tuple[int, ...] = ()
         self._clock = clock
         self._tickets = tickets
         self._ticket_sources: dict[str, TicketSource] = {}
         self._source: TicketSource | None = None
+        self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
         self.refresh()
@@ -127,38 +129,39 @@ class LivePool:
         """
         if not self.eligible:
             self.refresh()
-        if excluded or self._has_limits:
-            return self._pick_among(policy, key, excluded)
-        picker = self._pickers.get(policy)
-        if picker is None:
-            picker = self._build(policy, self.eligible)
-            self._pickers[policy] = picker
         self.key = key
+        picker = self._pickers.get(policy) or self._prepare(policy)
         self._source = self._ticket_sources[policy]
-        member = self.members[picker(self)]
+        i = picker(self)
+        if excluded or self._has_limits:
+            i = self._unless_taken(policy, i, excluded)
+        member = self.members[i]
         member.inflight[member.slot] += 1
         return member
+
+    def _prepare(self, policy: str) -> Picker:
+        """What every pick by this policy reads until eligibility changes again."""
+        picker = self._pickers[policy] = self._build(policy, self.eligible)
+        source = self._ticket_sources.get(policy)
+        if source is None:
+            source = self._ticket_sources[policy] = self._tickets(policy)
+        source.cycle = getattr(self._policies[policy], "cycle", 0) or len(self.eligible)
+        return picker
 
     def _build(self, policy: str, eligible: Sequence[int]) -> Picker:
         if not eligible:
             raise AttemptError("no_backend", self.pool.id, Retryable(nothing_sent=True))
-        source = self._ticket_sources.get(policy)
-        if source is None:
-            source = self._ticket_sources[policy] = self._tickets(policy)
-        built = create(policy, self.pool)
-        picker = built.build(self.backends, eligible)
-        source.cycle = getattr(built, "cycle", 0) or len(eligible)
-        return picker
+        built = self._policies.get(policy)
+        if built is None:
+            built = self._policies[policy] = create(policy, self.pool)
+        return built.build(self.backends, eligible)
 
-    def _pick_among(self, policy: str, key: bytes, excluded: Sequence[Member]) -> Member:
-        """As ``pick``, without those already tried and those that are full: the rare, slower way."""
+    def _unless_taken(self, policy: str, i: int, excluded: Sequence[Member]) -> int:
+        """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""
+        if self.members[i] not in excluded and not self._is_full(i):
+            return i
         left = [i for i in self.eligible if self.members[i] not in excluded and not self._is_full(i)]
-        picker = self._build(policy, left)
-        self.key = key
-        self._source = self._ticket_sources[policy]
-        member = self.members[picker(self)]
-        member.inflight[member.slot] += 1
-        return member
+        return self._build(policy, left)(self)
 
     def _is_full(self, i: int) -> bool:
         limit = self.backends[i].max_inflight

@@ -153,7 +153,7 @@ class Runtime:
         log = self._log_writer(old.log if old is not None else None)
         routes = [(route, self._live_route(route, pools, cells, control.id)) for route in config.routes]
         algo_cells = {name: cells.of(f"algo:{name}") for name in POLICIES}
-        unrouted = cells.of("route:unrouted")
+        unrouted = cells.of("route:(unrouted)")
         self.traffic = Core(
             self.snapshot.generation, Router(routes), pools.values(), algo_cells, unrouted, log,
             unknown_methods=config.unknown_methods,
@@ -192,6 +192,7 @@ class Runtime:
             lambda policy: self._tickets(column_name, policy),
             self._random,
             monotonic,
+            self.snapshot.config.workers,
         )
 
     def _tickets(self, column_name: str, policy: str) -> TicketSource:
@@ -212,7 +213,7 @@ class Runtime:
 
     def _status_routes(self, control: LivePool, cells: CellDirectory) -> list[tuple[Route, LiveRoute]]:
         """The three resources of status listeners, and nothing else."""
-        column = cells.of("route:status")
+        column = cells.of("route:(status)")
         live = Route("live", "health", path="/health/live", exact=True)
         ready = Route("ready", "health", path="/health/ready", exact=True)
         metrics = Route("metrics", "metrics", path="/metrics", exact=True)

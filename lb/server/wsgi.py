@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -23,7 +25,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from lb.errors import AnswerAborted, ConfigError, LbError, RequestError
 from lb.http1.forwarded import Caller, RequestIds, describe
-from lb.http1.request import RequestHead, parse_request
+from lb.http1.request import RequestFields, RequestHead, parse_request
 from lb.proxy.answer import NO_BODY, Answer
 from lb.proxy.body import InputBody
 from lb.proxy.core import Core
@@ -35,6 +37,7 @@ from lb.server.runtime import Runtime
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 _log = logging.getLogger("lb.wsgi")
+_MAX_SEEN = 1024
 _NOT_FIELDS = ("HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE")
 
 
@@ -50,6 +53,7 @@ class Application:
         self._pid = 0
         self._lock = RLock()
         self._ids = RequestIds()
+        self._seen: dict[tuple[bytes, bytes], tuple[RequestFields, Caller]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         runtime = self._runtime()
@@ -87,8 +91,7 @@ class Application:
         exchange = Exchange(None, Caller(peer, scheme, b"", b"", b"", b""), self._ids.new(), deadline, monotonic())
         runtime.sweeper.deadlines.add(deadline)
         try:
-            head = exchange.head = head_of(environ)
-            exchange.caller = describe(head.fields, head.authority, peer, scheme, runtime.trusted)
+            head = exchange.head = self._head(environ, exchange, runtime)
             route = exchange.route = core.route(head)
             if head.fields.upgrade in route.upgrades and head.fields.upgrade:
                 raise RequestError("upgrade_unsupported")
@@ -101,6 +104,21 @@ class Application:
             return exchange, core, core.error(exchange, error)
         finally:
             runtime.sweeper.deadlines.discard(deadline)
+
+    def _head(self, environ: Environ, exchange: Exchange, runtime: Runtime) -> RequestHead:
+        """The head and who asks; both from memory when this peer repeats its fields."""
+        peer, scheme = exchange.caller.address, exchange.caller.scheme
+        known = self._seen.get((peer, scheme))
+        head = head_of(environ, known[0] if known else None)
+        if known is not None and head.fields is known[0] and head.authority is head.fields.host:
+            exchange.caller = known[1]
+            return head
+        exchange.caller = describe(head.fields, head.authority, peer, scheme, runtime.trusted)
+        if head.authority is head.fields.host:
+            if len(self._seen) >= _MAX_SEEN:
+                self._seen.clear()
+            self._seen[peer, scheme] = head.fields, exchange.caller
+        return head
 
     def _respond(
         self, environ: Environ, start_response: StartResponse, exchange: Exchange, core: Core, answer: Answer
@@ -145,25 +163,29 @@ def _close(exchange: Exchange, core: Core, answer: Answer) -> None:
     core.record(exchange)
 
 
-def head_of(environ: Environ) -> RequestHead:
+@lru_cache(maxsize=1024)
+def _field_name(key: str) -> str:
+    """``HTTP_X_REQUEST_ID`` as it is usually written; what the client wrote is lost in WSGI."""
+    return key[5:].replace("_", "-").title()
+
+
+def head_of(environ: Environ, known: RequestFields | None = None) -> RequestHead:
     """The request's head, judged as if it had come off a socket. RequestError as ``parse_request``."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or _quoted_target(environ)
     version = "1.0" if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else "1.1"
     lines = [f"{environ['REQUEST_METHOD']} {target} HTTP/{version}"]
     for key, value in environ.items():
-        if key.startswith("HTTP_") and key not in _NOT_FIELDS and isinstance(value, str):
-            name = key[5:].replace("_", "-").title()
-            lines.append(f"{name}: {value.replace(',', ';') if name == 'Cookie' else value}")
+        if key[:5] == "HTTP_" and key not in _NOT_FIELDS:
+            lines.append(f"{_field_name(key)}: {value.replace(',', ';') if key == 'HTTP_COOKIE' else value}")
     if environ.get("CONTENT_TYPE"):
         lines.append(f"Content-Type: {environ['CONTENT_TYPE']}")
     if environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
         lines.append(f"Content-Length: {environ['CONTENT_LENGTH']}")
-    return parse_request(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+    lines.append("\r\n")
+    return parse_request("\r\n".join(lines).encode("latin-1"), known)
 
 
 def _quoted_target(environ: Environ) -> str:
-    from urllib.parse import quote
-
     path = quote(
         environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~-._", encoding="latin-1"
     )

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from lb.model import Config
 
 WORKER = "worker"
+BUILT_IN_ROUTES = ("(unrouted)", "(status)")
+"""What no route matched, and the resources of status listeners."""
 
 
 def column_names(config: Config, algos: Iterable[str]) -> list[str]:
@@ -20,6 +22,7 @@ def column_names(config: Config, algos: Iterable[str]) -> list[str]:
         names.append(f"pool:{pool.id}")
         names.extend(f"backend:{pool.id}/{backend.id}" for backend in pool.backends)
     names.extend(f"route:{route.id}" for route in config.routes)
+    names.extend(f"route:{name}" for name in BUILT_IN_ROUTES)
     return list(dict.fromkeys(names))
 
 

@@ -176,9 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from lb.config.load import load  # here: YAML and pydantic come with it, and publish() needs neither
 
     try:
-        config = load(arguments.file, os.environ)
-        if arguments.state_dir:
-            config = replace(config, state=replace(config.state, dir=arguments.state_dir))
+        config = load(arguments.file, os.environ, state_dir=arguments.state_dir)
         snapshot = publish(config)
     except ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)

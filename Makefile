@@ -1,0 +1,39 @@
+# make run    the balancer on http://127.0.0.1:5000 with six demo backends
+# make test   everything the tests need, then lint and the tests
+# make setup  only the development environment
+# make lint   ruff, mypy --strict, the import contracts
+# make bench  figures beside nginx, HAProxy, Caddy and Traefik (minutes)
+# make chaos  the tests that kill, pause and fill (also part of `make test`)
+
+PY := .venv/bin/python
+SETUP := tools/setup.sh
+
+.DEFAULT_GOAL := run
+.PHONY: run test setup lint bench chaos
+
+run:
+	@$(SETUP) run
+	@exec .venv/bin/lb demo
+
+setup:
+	@$(SETUP) development
+
+test:
+	@$(SETUP) test
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest
+
+lint:
+	@$(SETUP) development
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+bench:
+	@$(SETUP) bench
+	@$(PY) -m tests.bench
+
+chaos:
+	@$(SETUP) test
+	@$(PY) -m pytest tests/chaos

@@ -1,0 +1,19 @@
+"""``lb run``: becomes the supervisor, so that nothing of the command line stays loaded in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+@click.command()
+@click.argument("file", default="lb.yaml", type=click.Path())
+def run(file: str) -> None:
+    """Run the balancer on FILE (default: lb.yaml) until SIGTERM or Ctrl-C.
+
+    SIGHUP reads FILE again; SIGUSR2 changes over to newly installed code. Neither loses a request.
+    """
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "lb.supervisor", file])

@@ -1,0 +1,73 @@
+"""The names a configuration may use, and those it may not use yet. Literal tables, no logic.
+
+``lb.policies`` has the code behind the policy names, ``lb.http1`` that behind the methods; a test
+compares them.
+"""
+
+from __future__ import annotations
+
+POLICIES = (
+    "round_robin",
+    "weighted_round_robin",
+    "least_connections",
+    "ip_hash",
+    "power_of_two",
+    "random",
+    "peak_ewma",
+    "adaptive",
+)
+LATER_POLICIES = (
+    "geo_aware",
+    "least_response_time",
+    "consistent_hash",
+    "ring_hash",
+    "maglev",
+    "url_hash",
+    "sticky",
+    "contract_hash",
+)
+ACTIONS = ("metrics", "health")
+LATER_ACTIONS = ("replicas", "queue", "broadcast")
+KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+"""Passed on without ``unknown_methods`` (RFC 9110 section 9.3 and RFC 5789)."""
+REFUSED_METHODS = ("CONNECT", "TRACE")
+RESERVED_POOLS = ("control",)
+"""Pools that are built in; a pool of this name would hide them."""
+
+_LATER = "is not available in this version"
+ABSENT_KEYS = {
+    "http3": "is not something lb does: it speaks HTTP/1.1 to clients, HTTP/3 belongs in front of it",
+    "quic": "is not something lb does: it speaks HTTP/1.1 to clients, HTTP/3 belongs in front of it",
+    "tcp": "is not something lb does: it balances HTTP, not TCP connections",
+    "udp": "is not something lb does: it balances HTTP, not UDP datagrams",
+    "protocol": "is not something lb does: it balances HTTP only, so a protocol is never chosen",
+    "cache": "is not something lb does: put a cache before or behind it",
+    "waf": "is not something lb does: a rule engine belongs in its own process",
+    "mesh": "is not something lb does: service-mesh identity is the mesh's work",
+    "spiffe": "is not something lb does: service-mesh identity is the mesh's work",
+    "acme": "is not something lb does: let an ACME client write `tls.cert` and `tls.key`, they reload without a restart",
+    "letsencrypt": "is not something lb does: let an ACME client write `tls.cert` and `tls.key`",
+    "http2": "is not available yet: lb speaks HTTP/1.1 on both sides",
+    "h2": "is not available yet: lb speaks HTTP/1.1 on both sides",
+    "grpc": "is not available yet: lb speaks HTTP/1.1 on both sides",
+    "compression": "is not available yet: bodies pass through as they are",
+    "gzip": "is not available yet: bodies pass through as they are",
+    "forward_auth": "is not available yet",
+    "rate_limit": _LATER,
+    "sticky": _LATER,
+    "queue": _LATER,
+    "broadcast": _LATER,
+    "discovery": _LATER,
+    "geo": _LATER,
+    "breaker": _LATER,
+    "circuit_breaker": _LATER,
+    "outlier": _LATER,
+    "slow_start": _LATER,
+    "replicas": _LATER,
+    "autoscale": _LATER,
+    "autoscaling": _LATER,
+    "mirror": _LATER,
+    "allow": _LATER,
+    "deny": _LATER,
+}
+"""Keys that people ask for, wherever they write them, and the end of the sentence about them."""

@@ -1,0 +1,138 @@
+"""The ``pools`` part of a configuration file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from lb.config.fields import (
+    Amount,
+    BackendUrl,
+    Duration,
+    DurationOrZero,
+    Flag,
+    HostName,
+    HostPatternOrEmpty,
+    Label,
+    LimitOrNone,
+    OneOrMany,
+    Percent,
+    PolicyName,
+    Port,
+    PositiveAmount,
+    ProbePath,
+    Rate,
+    RetryCause,
+    Shorthand,
+    Statuses,
+    Text,
+    count,
+    words,
+)
+from lb.config.section import Section, key, required, section, setting
+from lb.model import AdaptiveOptions, Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry
+
+
+class BackendEntry(Section):
+    url: BackendUrl = required(
+        "`http://host[:port]`, `https://host[:port]` or `unix:/path`.", example="http://10.1.0.7:8080"
+    )
+    id: Label = key(
+        "Its name in logs, metrics and commands; by default `host:port` or the socket's path.", "", example="eu-1"
+    )
+    weight: Annotated[int, count(1, 256)] = setting(
+        Backend, "weight", "Its share of the requests, for policies that weigh."
+    )
+    region: Text = setting(Backend, "region", "Where it is, for logs and metrics.", example="EU")
+    zone: Text = setting(Backend, "zone", "Where it is within its region.", example="b")
+    max_inflight: LimitOrNone = setting(Backend, "max_inflight", "Most requests it works on at a time.", example=100)
+    backup: Flag = setting(Backend, "backup", "Gets requests only when no other backend is available.")
+
+
+class WeightsEntry(Section):
+    cpu: Amount = setting(AdaptiveOptions, "cpu", "Weight of the CPU term.")
+    memory: Amount = setting(AdaptiveOptions, "memory", "Weight of the memory term.")
+    inflight: Amount = setting(AdaptiveOptions, "inflight", "Weight of the inflight term.")
+    latency: Amount = setting(AdaptiveOptions, "latency", "Weight of the latency term.")
+
+
+class MaximaEntry(Section):
+    cpu: PositiveAmount = setting(AdaptiveOptions, "max_cpu_percent", "CPU in percent that counts as full.")
+    memory: PositiveAmount = setting(AdaptiveOptions, "max_memory_percent", "Memory in percent that counts as full.")
+    inflight: PositiveAmount = setting(AdaptiveOptions, "max_inflight", "Requests that count as full.")
+    latency: Duration = setting(AdaptiveOptions, "max_latency_s", "Latency that counts as full.")
+
+
+class PolicyEntry(Section):
+    name: PolicyName = setting(Pool, "policy", "How a backend is chosen.")
+    weights: WeightsEntry = section("Of the terms of the score; `adaptive` only.", WeightsEntry)
+    maxima: MaximaEntry = section("At which a term of the score is full; `adaptive` only.", MaximaEntry)
+    metrics_path: ProbePath = setting(
+        AdaptiveOptions, "metrics_path", "Where a backend tells its load; `adaptive` only."
+    )
+    poll_interval: Duration = setting(AdaptiveOptions, "poll_interval_s", "How often it is asked; `adaptive` only.")
+
+
+class HealthEntry(Section):
+    type: Annotated[ProbeKind, words("tcp", "http", "https", "none")] = setting(Health, "type", "What a probe does.")
+    path: ProbePath = setting(Health, "path", "What an HTTP probe asks for.", example="/health")
+    host: HostPatternOrEmpty = setting(Health, "host", "Host of an HTTP probe; empty: the backend's own.")
+    port: Port = setting(Health, "port", "Port to probe; none: the backend's own.", example=8081)
+    status: Statuses = setting(
+        Health,
+        "status",
+        "Statuses that an HTTP probe takes for healthy, as numbers, `2xx` or `200-299`; none: 200 to 399.",
+    )
+    interval: Duration = setting(Health, "interval_s", "Time between two probes of a backend.")
+    timeout: Duration = setting(Health, "timeout_s", "Longest time a probe may take.")
+    rise: Annotated[int, count(1, 100)] = setting(Health, "rise", "Good probes in a row until a backend is up again.")
+    fall: Annotated[int, count(1, 100)] = setting(Health, "fall", "Bad probes in a row until a backend is down.")
+
+
+class PoolTimeoutsEntry(Section):
+    connect: Duration = setting(PoolTimeouts, "connect_s", "For a connection to a backend.")
+    first_byte: Duration = setting(PoolTimeouts, "first_byte_s", "From the request's end to the answer's first byte.")
+    idle: Duration = setting(PoolTimeouts, "idle_s", "Longest silence inside an answer's body.")
+    total: Duration = setting(PoolTimeouts, "total_s", "Until the final answer's head, retries included.")
+    queue: DurationOrZero = setting(PoolTimeouts, "queue_s", "Longest wait for a backend that has room.")
+    tunnel: Duration = setting(PoolTimeouts, "tunnel_s", "Longest silence of a tunnel such as a WebSocket.")
+
+
+class RetryEntry(Section):
+    attempts: Annotated[int, count(1, 100)] = setting(
+        Retry, "attempts", "Attempts per request, the first one included."
+    )
+    on: Annotated[list[RetryCause], OneOrMany] = setting(
+        Retry,
+        "on",
+        "What is tried again, where it is safe. Refused connections always are.",
+        example=["connect", "reset", 503],
+    )
+    budget: Percent = setting(Retry, "budget_percent", "Most retries, as a share of the requests.")
+    budget_min: Rate = setting(Retry, "budget_min_per_s", "Retries that are allowed whatever the share.")
+
+
+class BackendTlsEntry(Section):
+    verify: Flag = setting(BackendTls, "verify", "Whether certificates of `https` backends are verified.")
+    ca: Text = setting(
+        BackendTls, "ca", "PEM file of the authorities to trust; empty: the system's.", example="/etc/lb/ca.pem"
+    )
+    server_name: HostName = setting(BackendTls, "server_name", "Name to ask for and to verify; empty: the URL's host.")
+
+
+class PoolEntry(Section):
+    backends: list[Annotated[BackendEntry, Shorthand("url")]] = key(
+        "Its backends: a URL each, or a mapping.", (), example=["http://127.0.0.1:5001"]
+    )
+    policy: Annotated[PolicyEntry, Shorthand("name")] = section(
+        "A policy's name, or a mapping with options.", PolicyEntry
+    )
+    health: HealthEntry = section("Active probes.", HealthEntry)
+    timeouts: PoolTimeoutsEntry = section("What a backend may take its time for.", PoolTimeoutsEntry)
+    retry: RetryEntry = section("When a request is tried again on another backend.", RetryEntry)
+    tls: BackendTlsEntry = section("How `https` backends are verified.", BackendTlsEntry)
+    host_header: Annotated[Literal["preserve", "backend"], words("preserve", "backend")] = setting(
+        Pool, "host_header", "Host that backends see: the client's, or their own."
+    )
+    max_idle_per_worker: Annotated[int, count(0, 100_000)] = setting(
+        Pool, "max_idle_per_worker", "Idle connections kept per backend and worker."
+    )

@@ -1,0 +1,151 @@
+"""A document against the schema: every mistake at once, in words, and what is left without them.
+
+What is left is validated too, so that the checks across values (``lb.config.consistency``) run even
+when single values are wrong. ``Validated.original`` turns a path in what is left into one of the file.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lb.config.checks import described, did_you_mean
+from lb.config.names import ABSENT_KEYS
+from lb.config.problems import Finding, Path
+from lb.config.schema import Schema
+
+MAX_ROUNDS = 8
+"""Each round cuts out what the one before found; nesting in the schema is shallower than this."""
+
+_EXPECTED = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
+
+
+@dataclass(slots=True)
+class Validated:
+    """``schema`` None: nothing usable is left."""
+
+    schema: Schema | None = None
+    findings: list[Finding] = field(default_factory=list)
+    kept: dict[Path, list[int]] = field(default_factory=dict)
+    """Of lists that lost items: the positions in the file of those that remain."""
+
+    def original(self, path: Path) -> Path:
+        found: Path = ()
+        for part in path:
+            found = (*found, self.kept[found][part] if isinstance(part, int) and found in self.kept else part)
+        return found
+
+
+def validate(data: Any) -> Validated:
+    """Judge ``data``, as ``lb.config.source`` read it."""
+    result = Validated()
+    for _ in range(MAX_ROUNDS):
+        try:
+            result.schema = Schema.model_validate(data)
+            return result
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        _note(result, details)
+        data = _cut(result, data, details)
+        if data is None:
+            break
+    return result
+
+
+def _note(result: Validated, details: Iterable[ErrorDetails]) -> None:
+    known = {finding.path for finding in result.findings}
+    for detail in details:
+        path = result.original(_path(detail))
+        if path not in known:  # a required key that we cut out ourselves is missing now
+            result.findings.append(_finding(detail, path))
+
+
+def _path(detail: ErrorDetails) -> Path:
+    """Pydantic marks an error in a key as ``(..., key, "[key]")``."""
+    path = detail["loc"]
+    return path[:-1] if path and path[-1] == "[key]" else path
+
+
+def _finding(detail: ErrorDetails, path: Path) -> Finding:
+    kind, value = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return Finding(path, _unknown_key(path), at_key=True)
+    if kind == "missing":
+        return Finding(path, f"`{path[-1]}` is missing", at_key=True)
+    if kind in _EXPECTED:
+        return Finding(path, f"expected {_EXPECTED[kind]}, got {described(value)}")
+    reason = detail.get("ctx", {}).get("error", detail["msg"])
+    return Finding(path, str(reason), at_key=detail["loc"][-1:] == ("[key]",))
+
+
+def _unknown_key(path: Path) -> str:
+    key = str(path[-1])
+    if key.lower() in ABSENT_KEYS:
+        return f"`{key}` {ABSENT_KEYS[key.lower()]}"
+    choices = _keys_at(path[:-1])
+    near = did_you_mean(key, choices)
+    return f"unknown key `{key}`{near or ': expected one of ' + ', '.join(choices)}"
+
+
+def _keys_at(path: Path) -> tuple[str, ...]:
+    """The keys that the schema knows in the section at ``path``."""
+    kind: Any = Schema
+    for part in path:
+        kind = _inner(_bare(kind), part)
+    kind = _bare(kind)
+    return tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _inner(kind: Any, part: str | int) -> Any:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind.model_fields[str(part)].annotation
+    return typing.get_args(kind)[-1]
+
+
+def _bare(kind: Any) -> Any:
+    """A type without annotations and without ``| None``."""
+    while typing.get_origin(kind) in (Annotated, Union, types.UnionType):
+        kind = typing.get_args(kind)[0]
+    return kind
+
+
+def _cut(result: Validated, data: Any, details: Iterable[ErrorDetails]) -> Any:
+    """``data`` without the mistaken values; None if that is all of it."""
+    paths = (_path(detail)[:-1] if detail["type"] == "missing" else _path(detail) for detail in details)
+    return _without(data, (), (), {_existing(data, path) for path in paths}, result.kept)
+
+
+def _existing(data: Any, path: Path) -> Path:
+    """``path``, or the nearest value around it. A shorthand stands for a key that is not written, and
+    an only item for a list that is not."""
+    found: Path = ()
+    for part in path:
+        is_there = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if is_there:
+            found, data = (*found, part), data[part]
+        elif not isinstance(part, int):
+            break
+    return found
+
+
+def _without(value: Any, path: Path, origin: Path, bad: set[Path], kept: dict[Path, list[int]]) -> Any:
+    """A copy of ``value`` without what is at ``bad``. ``path`` is where it is in what is being cut,
+    ``origin`` where it was in the file."""
+    if path in bad:
+        return None
+    if isinstance(value, dict):
+        names = [name for name in value if (*path, name) not in bad]
+        return {name: _without(value[name], (*path, name), (*origin, name), bad, kept) for name in names}
+    if not isinstance(value, list):
+        return value
+    positions = [i for i in range(len(value)) if (*path, i) not in bad]
+    before = kept.get(origin) or range(len(value))
+    if len(positions) < len(before) or origin in kept:
+        kept[origin] = [before[i] for i in positions]
+    return [_without(value[i], (*path, i), (*origin, before[i]), bad, kept) for i in positions]

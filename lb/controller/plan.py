@@ -1,0 +1,53 @@
+"""Which backends a snapshot wants probed and polled: a pure function of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lb.health.load import LoadTarget
+from lb.health.probe import ProbeTarget
+from lb.model import Config, Pool, Snapshot
+
+ADAPTIVE = "adaptive"
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    target: LoadTarget
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """By name of the backend (``POOL/ID``). Every backend is probed, if only by a probe of type none."""
+
+    probes: dict[str, ProbeTarget]
+    polls: dict[str, Poll]
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    config = snapshot.config
+    probes: dict[str, ProbeTarget] = {}
+    polls: dict[str, Poll] = {}
+    for pool in config.pools:
+        is_polled = may_be_adaptive(config, pool)
+        for backend in pool.backends:
+            name = f"{pool.id}/{backend.id}"
+            probes[name] = ProbeTarget(backend, pool.health, pool.tls)
+            if is_polled:
+                options = pool.adaptive
+                timeout_s = min(pool.health.timeout_s, options.poll_interval_s)
+                polls[name] = Poll(
+                    LoadTarget(backend, pool.tls, options.metrics_path, timeout_s), options.poll_interval_s
+                )
+    return Plan(probes, polls)
+
+
+def may_be_adaptive(config: Config, pool: Pool) -> bool:
+    """Whether some request to this pool can be balanced by ``adaptive``."""
+    routes = [route for route in config.routes if route.pool == pool.id]
+    return pool.policy == ADAPTIVE or any(route.policy == ADAPTIVE or route.algo_override for route in routes)
+
+
+def backend_column(snapshot: Snapshot, name: str) -> int:
+    return snapshot.columns[f"backend:{name}"]

@@ -1,0 +1,99 @@
+"""Keeps one backend's health cells in the segment true, by probing it for as long as it is configured.
+
+The only writer of a backend's verdict. What a probe is and what a verdict needs is ``lb.health``'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+
+from lb.controller.cells import HealthCells
+from lb.controller.periodic import Periodic
+from lb.health.checker import VERDICT_NAMES, Checker
+from lb.health.probe import ProbeResult, ProbeTarget, probe
+from lb.state.layout import UNKNOWN
+
+_CONCURRENT_PROBES = 512
+"""At most so many sockets for probes, however many backends there are: descriptors are finite."""
+_gate = BoundedSemaphore(_CONCURRENT_PROBES)
+_log = logging.getLogger("lb.health")
+
+
+class Prober:
+    """One per backend. ``first_round`` is set once the backend has been probed at all."""
+
+    def __init__(self, name: str, target: ProbeTarget, cells: HealthCells) -> None:
+        self.name = name
+        self.target = target
+        self.first_round = Event()
+        self.last_result: ProbeResult | None = None
+        self._cells = cells
+        self._checker = Checker(target.health, cells.verdict)
+        self._probed_ns = 0
+        self._loop = Periodic(f"probe {name}", self._step)
+
+    def __repr__(self) -> str:
+        return f"<Prober {self.name} {VERDICT_NAMES[self._checker.verdict]}>"
+
+    def start(self) -> None:
+        self._cells.forget_the_future(time.monotonic_ns())
+        self._loop.start()
+
+    def stop(self) -> None:
+        self._loop.stop()
+
+    def retire(self) -> None:
+        """Stop because the backend is gone: whoever gets its cells next starts without a verdict."""
+        self.stop()
+        self._cells.verdict = UNKNOWN
+
+    def move_to(self, cells: HealthCells) -> None:
+        """Go on in another segment, with the verdict we have."""
+        cells.verdict = self._checker.verdict
+        self._cells = cells
+
+    def look_again(self) -> None:
+        """Probe now if a worker's connect was refused since the last probe began."""
+        if self.target.health.type != "none" and self._cells.refused_ns > self._probed_ns:
+            self._loop.wake()
+
+    def _step(self) -> float:
+        try:
+            result = self._probe()
+        finally:
+            self.first_round.set()  # whatever happened: readiness must not wait for it for ever
+        delay_s = self._checker.next_probe_s(random.random(), is_out=self._cells.is_refused)
+        return max(0.0, delay_s - result.duration_s)
+
+    def _probe(self) -> ProbeResult:
+        with _gate:
+            started_ns = self._probed_ns = time.monotonic_ns()
+            result = probe(self.target)
+        self._record(result, started_ns)
+        return result
+
+    def _record(self, result: ProbeResult, started_ns: int) -> None:
+        """A good probe counts from when it began: a connect refused meanwhile is the newer fact."""
+        cells, was_refused = self._cells, self._cells.is_refused
+        if self.target.health.type != "none":
+            cells.count(ok=result.ok)
+        if result.ok:
+            cells.probe_ok_ns = started_ns
+        changed = self._checker.observe(result.ok, time.monotonic())
+        if changed:
+            self._publish(result)
+        if changed or was_refused != cells.is_refused:
+            cells.announce()
+        self.last_result = result
+
+    def _publish(self, result: ProbeResult) -> None:
+        before, now = VERDICT_NAMES[self._cells.verdict], VERDICT_NAMES[self._checker.verdict]
+        if self._cells.verdict != UNKNOWN:
+            self._cells.count_transition()
+        self._cells.verdict = self._checker.verdict
+        _log.info('health backend=%s verdict=%s was=%s reason="%s"', self.name, now, before, result.reason)

@@ -1,0 +1,73 @@
+"""One probe of one backend: is it able to serve right now?
+
+Does the I/O and says what it saw; turning results into a verdict is ``lb.health.checker``'s.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from lb.health.exchange import ExchangeError, connection, get_request, read_final_head, within
+from lb.model import Backend, BackendTls, Health
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """``reason`` is for people: ``ok``, ``timeout``, ``connection refused``, ``status 503`` ..."""
+
+    ok: bool
+    reason: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """Everything a probe needs to know of one backend and its pool."""
+
+    backend: Backend
+    health: Health
+    tls: BackendTls
+
+    @property
+    def port(self) -> int:
+        return self.health.port or self.backend.port
+
+    @property
+    def session_tls(self) -> BackendTls | None:
+        """How to speak TLS, or None. A probe of type ``http`` follows the scheme of its backend as
+        long as it goes to the backend's own port; ``tcp`` never speaks TLS."""
+        follows = self.health.type == "http" and self.backend.scheme == "https" and self.health.port is None
+        return self.tls if self.health.type == "https" or follows else None
+
+
+def probe(target: ProbeTarget) -> ProbeResult:
+    """Probe once. Blocks the calling greenlet at most ``health.timeout_s``; never raises for anything
+    a backend does."""
+    started = time.monotonic()
+    reason = "ok"
+    try:
+        with within(target.health.timeout_s):
+            _attempt(target)
+    except ExchangeError as error:
+        reason = str(error)
+    return ProbeResult(reason == "ok", reason, time.monotonic() - started)
+
+
+def _attempt(target: ProbeTarget) -> None:
+    """Returns if the backend is fine, else ExchangeError."""
+    health = target.health
+    if health.type == "none":
+        return
+    with connection(target.backend, port=target.port, tls=target.session_tls) as sock:
+        if health.type == "tcp":
+            return
+        sock.sendall(get_request(health.path, health.host or target.backend.authority))
+        head, _ = read_final_head(sock)
+    if not _is_accepted(head.status, health):
+        raise ExchangeError(f"status {head.status}")
+
+
+def _is_accepted(status: int, health: Health) -> bool:
+    """Redirects are answers like any other: a backend that sends one is alive, and nobody follows it."""
+    return status in health.status if health.status else 200 <= status <= 399

@@ -1,0 +1,78 @@
+"""Families about ourselves: workers, generations, the listeners' side of connections, the build."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+
+from lb.metrics.family import Family
+from lb.metrics.processes import Place, own_place, parent_of
+from lb.metrics.reading import Counted
+from lb.state.layout import (
+    SLOT_GENERATION,
+    SLOT_PID,
+    SLOT_READY,
+    W_ACCEPTED,
+    W_CLOSED,
+    W_HEAD_ERRORS,
+    W_HEAD_TIMEOUTS,
+    W_LOG_DROPPED,
+    W_TLS_FAILED,
+    W_UNDERSCORE_DROPPED,
+)
+from lb.state.segment import Segment
+
+READY, DRAINING = 1, 2
+"""Values of SLOT_READY."""
+
+WORKER_COUNTERS = (
+    ("lb_connections_accepted_total", "Connections accepted from clients", W_ACCEPTED),
+    ("lb_connections_closed_total", "Connections with clients that have ended in an orderly way", W_CLOSED),
+    ("lb_request_head_errors_total", "Request heads refused", W_HEAD_ERRORS),
+    ("lb_request_head_timeouts_total", "Request heads that took too long", W_HEAD_TIMEOUTS),
+    ("lb_tls_handshake_failures_total", "TLS handshakes with clients that failed", W_TLS_FAILED),
+    ("lb_access_log_dropped_total", "Access log lines dropped because the log could not take them", W_LOG_DROPPED),
+    ("lb_underscore_fields_dropped_total", "Request fields dropped for an underscore", W_UNDERSCORE_DROPPED),
+)
+
+
+def connections(worker: Counted) -> Iterator[Family]:
+    """What all workers together count. Open ones are the column's inflight: accepted minus closed
+    would keep for ever what a killed worker could not close."""
+    for name, text, cell in WORKER_COUNTERS:
+        yield _single(name, "counter", text, worker.totals[cell])
+    yield _single("lb_connections_open", "gauge", "Connections with clients, idle ones too", worker.inflight)
+
+
+def workers(segment: Segment, live: Sequence[int], generation: int) -> Iterator[Family]:
+    """``live`` are the slots that have a worker; ``generation`` is that of the snapshot we have read."""
+    rows = [(slot, segment.slot_cells(slot)) for slot in live]
+    states = [row[SLOT_READY] for _, row in rows]
+    yield _single("lb_workers_ready", "gauge", "Workers that accept connections", states.count(READY))
+    yield _single("lb_workers_draining", "gauge", "Workers that only end what they have", states.count(DRAINING))
+    yield _single("lb_snapshot_generation", "gauge", "Generation of the configuration in force", generation)
+    series = [((str(slot),), row[SLOT_GENERATION]) for slot, row in rows]
+    yield Family(
+        "lb_worker_generation", "gauge", "Generation of the configuration a worker is on", ("slot",), [*series]
+    )
+
+
+def build_info() -> Family:
+    labels = ("version", "python", "gevent", "gunicorn")
+    values = (version("lb"), platform.python_version(), version("gevent"), version("gunicorn"))
+    return Family("lb_build_info", "gauge", "Always 1; the labels say what runs", labels, [(values, 1)])
+
+
+def places(segment: Segment, live: Sequence[int]) -> dict[Place, int]:
+    """The pids of the workers, of their arbiter and of this process, the controller."""
+    pids = {slot: segment.slot_cells(slot)[SLOT_PID] for slot in live}
+    found: dict[Place, int] = {("worker", str(slot)): pid for slot, pid in pids.items()}
+    arbiter = parent_of(pids.values())
+    if arbiter is not None:
+        found["arbiter", ""] = arbiter
+    return found | own_place()
+
+
+def _single(name: str, kind: str, text: str, value: int) -> Family:
+    return Family(name, "counter" if kind == "counter" else "gauge", text, (), [((), value)])

@@ -1,0 +1,20 @@
+"""``python -m lb.supervisor FILE``: what ``lb run`` becomes, and what an upgrade becomes again."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lb.supervisor.handdown import Handdown
+from lb.supervisor.supervisor import Supervisor
+
+
+def main(argument: str) -> int:
+    """``--rehearse``: only show that this code can be loaded and understands what it would be handed."""
+    if argument == "--rehearse":
+        return 0 if Handdown.load(os.environ) else 1
+    return Supervisor(argument).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,40 @@
+"""Signals as bytes in a pipe that the main loop selects on: no work is done in a handler."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+HANDLED = (
+    signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD,
+    signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU,
+)  # fmt: skip
+"""The last three mean something to gunicorn and nothing to us: they are caught so that they do no harm."""
+
+
+class Wakeup:
+    """Created once, in the main thread. Signals that came blocked over an exec are let in here."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in HANDLED:
+            signal.signal(number, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+    def wait(self, timeout_s: float | None) -> list[int]:
+        """Signals that came, in order, as soon as there are any; [] after ``timeout_s``."""
+        ready, _, _ = select.select([self._read], [], [], timeout_s)
+        return list(os.read(self._read, 4096)) if ready else []
+
+
+def block() -> None:
+    """Before an exec: what comes in between waits for the new image instead of killing it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+
+
+def unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)

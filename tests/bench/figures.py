@@ -1,0 +1,73 @@
+"""The figures we hold ourselves to: one literal table of must and aim, and the verdict on a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.bench.outcome import Table
+
+Direction = Literal["at most", "at least"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """``must`` None: for information."""
+
+    key: str
+    text: str
+    direction: Direction
+    must: float | None
+    aim: float | None
+    unit: str = "x"
+
+    def is_met(self, measured: float, bound: float) -> bool:
+        return measured <= bound if self.direction == "at most" else measured >= bound
+
+    def verdict(self, measured: float) -> str:
+        if self.must is None:
+            return "for information"
+        if self.aim is not None and self.is_met(measured, self.aim):
+            return "aim met"
+        return "must met" if self.is_met(measured, self.must) else "MISSED"
+
+    def bound(self, value: float | None) -> str:
+        sign = "≤" if self.direction == "at most" else "≥"
+        return "" if value is None else f"{sign} {value:g} {self.unit}"
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("cpu_vs_nginx", "CPU per request vs nginx doing the same work", "at most", 3.0, 2.0),
+    Figure("cpu_vs_nginx_unique", "the same, every request's head different", "at most", None, None),
+    Figure("cpu_vs_nginx_bare", "CPU per request vs bare nginx", "at most", None, None),
+    Figure("per_core_vs_caddy", "requests/s per core vs Caddy as it comes", "at least", 1.6, 2.5),
+    Figure("per_core_vs_caddy_log", "requests/s per core vs Caddy with its access log", "at least", None, None),
+    Figure("per_core_vs_traefik", "requests/s per core vs Traefik as it comes", "at least", 1.2, 2.0),
+    Figure("per_core_vs_traefik_log", "requests/s per core vs Traefik with its access log", "at least", None, None),
+    Figure("two_workers_cpu", "CPU per request, two workers vs one", "at most", 1.15, 1.05),
+    Figure("two_workers_least_share", "the smaller share of two workers", "at least", 40.0, None, "%"),
+    Figure("pick_fast", "pick: the slowest of round robin, weighted, random, power of two, peak EWMA, hash", "at most", 5.0, 2.0, "µs"),
+    Figure("pick_flat", "the same at 10,000 backends vs at 3", "at most", None, None),
+    Figure("pick_least", "pick: least connections and adaptive at 100 backends", "at most", 25.0, None, "µs"),
+    Figure("large_vs_nginx", "1 MiB answers, CPU per byte vs nginx", "at most", 2.5, 1.2),
+    Figure("upload_vs_nginx", "1 MiB request bodies, CPU per byte vs nginx", "at most", 2.5, 1.2),
+    Figure("idle_kib", "memory per idle keep-alive connection", "at most", 24.0, 4.0, "KiB"),
+    Figure("wsgi_vs_worker", "WSGI path, CPU per request vs the worker path", "at most", 8.0, 5.0),
+)  # fmt: skip
+
+
+def judge(measured: Mapping[str, float | None]) -> Table:
+    """Every figure that was measured, with its bounds and whether it is met."""
+    rows = tuple(
+        (
+            figure.text,
+            "-" if (value := measured[figure.key]) is None else f"{value:.2f} {figure.unit}",
+            figure.bound(figure.must),
+            figure.bound(figure.aim),
+            "not valid: errors" if value is None else figure.verdict(value),
+        )
+        for figure in FIGURES
+        if figure.key in measured
+    )
+    return Table("Figures", ("figure", "measured", "must", "aim", "verdict"), rows)

@@ -1,0 +1,181 @@
+"""A real ``lb run`` with its two planes, as an operator has it: started, signalled, looked at from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lb.config import snapshot as snapshot_file
+from lb.state.segment import Segment
+from lb.supervisor.readiness import parent_of, workers_serving
+from lb.supervisor.spawn import Program, python, spawn
+from tests.support.balancer import PROJECT, free_ports
+
+START_S = 30.0
+T = TypeVar("T")
+
+
+def wait_for(what: str, look: Callable[[], T], deadline_s: float = START_S) -> T:
+    """The first true answer of ``look``."""
+    deadline = time.monotonic() + deadline_s
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"waited {deadline_s:g} s for {what}"
+        time.sleep(0.02)
+    return answer
+
+
+@dataclass
+class Run:
+    """One supervisor. ``port`` is the traffic listener's."""
+
+    directory: Path
+    backends: Sequence[int]
+    workers: int = 2
+    environ: Mapping[str, str] = field(default_factory=dict)
+    pid: int = 0
+    status: int | None = None
+
+    def __post_init__(self) -> None:
+        self.port, self.status_port, self.admin_port, self.spare_port = free_ports(4)
+        self.file = self.directory / "lb.yaml"
+        self.configure()
+
+    def configure(self, **changes: Any) -> None:
+        """Write the file; ``changes`` replace top-level parts."""
+        config = {
+            "listeners": self.listeners(),
+            "workers": self.workers,
+            "state": {"dir": str(self.directory / "state")},
+            "graceful_timeout": "10s",
+            "pools": {"web": {"backends": [f"http://127.0.0.1:{port}" for port in self.backends]}},
+        }
+        self.file.write_text(json.dumps(config | changes))
+
+    def listeners(self, *more: str) -> dict[str, Any]:
+        return {
+            "traffic": {"bind": [f"127.0.0.1:{self.port}", *more]},
+            "status": {"bind": f"127.0.0.1:{self.status_port}"},
+            "admin": {"bind": f"127.0.0.1:{self.admin_port}"},
+        }
+
+    def start(self, sockets: Sequence[socket.socket] = (), names: Sequence[str] = ()) -> None:
+        """``sockets``: as systemd would hand them over."""
+        log = os.open(self.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        out = os.open(self.directory / "out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        environ = {**os.environ, "PYTHONPATH": str(PROJECT), **self.environ}
+        argv = python("-m", "lb.supervisor", str(self.file))
+        fds = tuple(sock.fileno() for sock in sockets)
+        self.status = None
+        self.pid = spawn(Program(argv, environ, fds, tuple(names), output=out, errors=log))
+        os.close(log)
+        os.close(out)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+    def out(self) -> str:
+        return (self.directory / "out").read_text(errors="replace")
+
+    def events(self, event: str) -> int:
+        """How many times the supervisor has said so."""
+        return len(re.findall(rf"process=supervisor event={event}\b", self.log()))
+
+    def wait_for_event(self, event: str, count: int = 1, deadline_s: float = START_S) -> None:
+        wait_for(f"{count} x {event} in\n{self.log()[-3000:]}", lambda: self.events(event) >= count, deadline_s)
+
+    def wait_until_ready(self) -> None:
+        before = self.out().count("lb ready")
+        wait_for("ready", lambda: self.has_ended() or self.out().count("lb ready") > before)
+        assert self.status is None, self.log()
+
+    def has_ended(self) -> bool:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status is not None
+
+    def wait_for_end(self, deadline_s: float = START_S) -> int:
+        wait_for("its end", self.has_ended, deadline_s)
+        assert self.status is not None
+        return self.status
+
+    def arbiter(self, plane: str = "data") -> int:
+        """Pid of the gunicorn that the log says serves a plane now."""
+        return int(re.findall(rf"event=(?:started|handover_done) plane={plane} pid=(\d+)", self.log())[-1])
+
+    def workers_of(self, arbiter: int) -> list[int]:
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and parent_of(int(pid)) == arbiter]
+
+    def wait_for_workers(self, deadline_s: float = START_S) -> list[int]:
+        """Pids of the data plane's workers, as soon as all of them serve."""
+        look = lambda: workers_serving(self.snapshot(), self.arbiter()) == self.workers  # noqa: E731
+        wait_for("all workers", look, deadline_s)
+        return self.workers_of(self.arbiter())
+
+    def snapshot(self) -> Any:
+        return snapshot_file.read(str(self.directory / "state" / "snapshot.json"))
+
+    def inflight(self) -> int:
+        """Over all backends, from the shared segment, dead workers' slots freed first."""
+        snapshot = self.snapshot()
+        segment = Segment.open(snapshot.segment)
+        segment.reap()
+        columns = [column for name, column in snapshot.columns.items() if name.startswith("backend:")]
+        total = sum(segment.inflight(column) for column in columns)
+        segment.close()
+        return total
+
+    def descendants(self) -> list[int]:
+        """Every process of ours that still runs: by the environment the supervisor gave it."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+                if f"LB_RUN_PID={self.pid}\0".encode() in environ.read():
+                    found.append(int(pid))
+        return found
+
+    def end(self) -> None:
+        """Whatever the test did: no process and no shared memory stay behind."""
+        if self.pid and not self.has_ended():
+            self.signal(signal.SIGQUIT)
+            with contextlib.suppress(AssertionError):
+                self.wait_for_end(10)
+        for pid in [*self.descendants(), *([] if self.has_ended() else [self.pid])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(Exception):
+            os.unlink(self.snapshot().segment)
+
+
+@contextlib.contextmanager
+def hello_backends(count: int) -> Iterator[list[int]]:
+    ports = free_ports(count)
+    pids = [
+        spawn(Program((sys.executable, "-m", "tests.support.hello_backend", str(port)), os.environ)) for port in ports
+    ]
+    try:
+        for port in ports:
+            wait_for("a backend", lambda port=port: _answers(port))  # type: ignore[misc]
+        yield ports
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0

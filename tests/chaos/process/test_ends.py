@@ -1,0 +1,134 @@
+"""TERM, Ctrl-C and the mistakes that keep a supervisor from starting."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+from tests.chaos.process.load import Connection, load_on
+from tests.chaos.process.running import Run, wait_for
+
+TIMES = int(os.environ.get("LB_CHAOS_TIMES", "20"))
+
+
+def test_under_socket_activation_terms_and_starts_lose_nothing(idle: Run) -> None:
+    """As under a systemd socket unit: somebody else keeps the socket, ``lb run`` comes and goes."""
+    with socket.create_server(("127.0.0.1", idle.port), backlog=1024) as sock:
+        idle.start([sock], ["traffic"])
+        idle.wait_until_ready()
+        with load_on(idle.port) as tally:
+            for _ in range(TIMES):
+                idle.signal(signal.SIGTERM)
+                assert idle.wait_for_end() == 0
+                idle.start([sock], ["traffic"])
+                idle.wait_until_ready()
+                tally.wait_for(tally.ok + 50)
+        assert (tally.refused, tally.failed) == (0, [])
+
+
+def test_term_lets_requests_end(run: Run) -> None:
+    answers: list[bool] = []
+    clients = [threading.Thread(target=lambda: answers.append(slow_request(run.port, 1.0))) for _ in range(8)]
+    for client in clients:
+        client.start()
+    wait_for("all in flight", lambda: run.inflight() == len(clients))
+    began = time.monotonic()
+    run.signal(signal.SIGTERM)
+    assert run.wait_for_end() == 0
+    for client in clients:
+        client.join()
+    assert len(answers) == len(clients)
+    assert not any(answers), "an answer during the drain says Connection: close"
+    assert time.monotonic() - began < 10
+    assert run.descendants() == []
+    assert sorted(path.name for path in (run.directory / "state").glob("*.sock")) == []
+    assert not (run.directory / "state" / "lb.pid").exists()
+
+
+def test_a_second_signal_ends_at_once(run: Run) -> None:
+    client = threading.Thread(target=cut_short, args=(run.port,))
+    client.start()
+    wait_for("a request in flight", lambda: run.inflight() == 1)
+    run.signal(signal.SIGINT)
+    run.wait_for_event("stopping")
+    began = time.monotonic()
+    run.signal(signal.SIGINT)
+    assert run.wait_for_end() == 0
+    assert time.monotonic() - began < 6
+    client.join()
+    assert run.descendants() == []
+
+
+def test_a_port_in_use_is_named_and_nothing_is_started(idle: Run) -> None:
+    with socket.create_server(("127.0.0.1", idle.status_port)):
+        idle.start()
+        assert idle.wait_for_end() == 2
+    assert idle.log().startswith(f"{idle.file}: listener status: cannot bind 127.0.0.1:{idle.status_port}: ")
+    assert f"held by pid {os.getpid()}" in idle.log()
+    assert "Traceback" not in idle.log()
+    assert "event=started" not in idle.log()
+
+
+def test_a_wrong_file_is_explained_and_nothing_is_started(idle: Run) -> None:
+    idle.file.write_text("pools: {web: {backends: [http://127.0.0.1:1], policy: roundrobin}}")
+    idle.start()
+    assert idle.wait_for_end() == 2
+    assert "roundrobin" in idle.log()
+    assert str(idle.file) in idle.log()
+    assert "Traceback" not in idle.log()
+    assert "event=" not in idle.log()
+
+
+def test_a_file_that_is_not_there_is_explained(idle: Run) -> None:
+    idle.file.unlink()
+    idle.start()
+    assert idle.wait_for_end() == 2
+    assert str(idle.file) in idle.log()
+    assert "Traceback" not in idle.log()
+
+
+def test_a_second_supervisor_for_one_state_directory_is_refused_and_publishes_nothing(run: Run) -> None:
+    generation = run.snapshot().generation
+    other = Run(run.directory, run.backends)
+    other.start()
+    assert other.wait_for_end() == 2
+    assert f"is in use by another lb run (pid {run.pid})" in other.log()
+    assert run.snapshot().generation == generation
+
+
+def test_systemd_is_told_by_the_supervisor_alone(idle: Run) -> None:
+    path = str(idle.directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        systemd.settimeout(30)
+        idle.environ = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"}
+        idle.start()
+        heard = []
+        while not any(b"READY=1" in message for message in heard):
+            heard.append(systemd.recv(4096))
+        idle.wait_until_ready() if "lb ready" not in idle.out() else None
+        idle.signal(signal.SIGHUP)
+        while not heard[-1].startswith(b"RELOADING=1\nMONOTONIC_USEC="):
+            heard.append(systemd.recv(4096))
+        while b"READY=1" not in heard[-1]:
+            heard.append(systemd.recv(4096))
+        idle.signal(signal.SIGTERM)
+        while heard[-1] != b"STOPPING=1":
+            heard.append(systemd.recv(4096))
+        assert idle.wait_for_end() == 0
+    assert b"WATCHDOG=1" in heard
+    assert not any(b"Gunicorn" in message for message in heard)
+
+
+def slow_request(port: int, seconds: float) -> bool:
+    with Connection(port) as client:
+        return client.get(f"/slow/{seconds}")
+
+
+def cut_short(port: int) -> None:
+    with contextlib.suppress(OSError):
+        slow_request(port, 9.0)

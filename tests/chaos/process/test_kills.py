@@ -1,0 +1,74 @@
+"""FAULTS of our own processes: what dies is back, and only what it was working on is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+from tests.chaos.process.load import FRESH_CLIENTS, KEEP_ALIVE_CLIENTS, load_on
+from tests.chaos.process.running import Run, wait_for
+
+KILLS = 20
+CLIENTS = KEEP_ALIVE_CLIENTS + FRESH_CLIENTS
+BACK_S = 2.0
+SLACK = 3
+"""Promises in seconds get three times their time on a machine that runs other things as well."""
+
+
+def test_killed_workers_lose_only_what_they_were_working_on(run: Run) -> None:
+    choose = random.Random(57).choice
+    with load_on(run.port) as tally:
+        for _ in range(KILLS):
+            workers = run.wait_for_workers(BACK_S * SLACK)
+            victim = choose(workers)
+            os.kill(victim, signal.SIGKILL)
+            wait_for("its end", lambda pid=victim: pid not in run.workers_of(run.arbiter()))  # type: ignore[misc]
+            tally.wait_for(tally.ok + 50)
+        run.wait_for_workers(BACK_S * SLACK)
+    assert tally.refused == 0
+    assert len(tally.failed) <= KILLS * CLIENTS // 2, tally.failed[:5]
+    assert wait_for("no inflight left", lambda: run.inflight() == 0, 5.0)
+    assert run.events("died") == 0
+
+
+def test_killed_masters_are_no_outage(run: Run) -> None:
+    with load_on(run.port) as tally:
+        for number in (1, 2):
+            os.kill(run.arbiter(), signal.SIGKILL)
+            run.wait_for_event("died", number)
+            run.wait_for_event("serving plane=data", number + 1, BACK_S * SLACK)
+            tally.wait_for(tally.ok + 200)
+    assert tally.refused == 0
+    assert len(tally.failed) <= 2, tally.failed[:5]
+    assert tally.slowest_s < BACK_S * SLACK
+    wait_for("the end of orphaned workers", lambda: len(run.descendants()) == 2 + 2 + run.workers - 1, 15.0)
+
+
+def test_a_killed_controller_disturbs_nobody(run: Run) -> None:
+    run.wait_for_event("serving plane=control")
+    before = run.arbiter()
+    with load_on(run.port) as tally:
+        for number in (1, 2):
+            os.kill(run.arbiter("control"), signal.SIGKILL)
+            run.wait_for_event("serving plane=control", number + 1)
+            tally.wait_for(tally.ok + 200)
+    assert (tally.refused, tally.failed) == (0, [])
+    assert run.arbiter() == before
+
+
+def test_the_supervisor_killed_leaves_its_arbiters_serving_and_a_new_one_says_who_has_the_port(run: Run) -> None:
+    holder = run.arbiter()
+    orphans = run.descendants()
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait_for_end()
+    with load_on(run.port) as tally:
+        tally.wait_for(tally.ok + 100)
+        run.start()
+        assert run.wait_for_end() == 2
+    assert (tally.refused, tally.failed) == (0, [])
+    assert "Address already in use (held by pid " in run.log()
+    assert "Traceback" not in run.log()
+    assert holder in orphans
+    for pid in orphans:
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,105 @@
+"""Werkzeug's test client on the WSGI application as a subject, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import gevent
+from werkzeug.test import Client
+from werkzeug.wrappers import Request
+
+from lb.config import snapshot as snapshots
+from lb.server.wsgi import Application
+from tests.contract.case import Case, Heard
+from tests.contract.script import Stage, bytes_of
+from tests.support.raw_client import Answer
+from tests.support.recorded import Reader
+
+
+class InProcess:
+    """Werkzeug's test client on the WSGI application; everything runs in one thread with its own hub."""
+
+    def __init__(self, snapshot_path: str) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._client = Client(Application(lambda: snapshot_path), use_cookies=False)
+
+    def converse(self, case: Case, stage: Stage) -> Heard:
+        return self._thread.submit(self._converse, case, stage).result()
+
+    def _converse(self, case: Case, stage: Stage) -> Heard:
+        interim: list[int] = []
+        environ = environ_of(bytes_of(case.steps), case.peer)
+        environ["wsgi.early_hints"] = lambda fields: interim.append(103)
+        response = self._client.open(Request(environ), buffered=False)
+        answer = Answer(response.status_code, [(name.lower(), value) for name, value in response.headers], interim=interim)
+        try:
+            for piece in response.iter_encoded():
+                answer.body += piece
+                stage.client.add(piece)
+            answer.is_complete = True
+        except ConnectionAbortedError:
+            pass
+        finally:
+            response.close()
+        return Heard([answer])
+
+    def close(self) -> None:
+        self._thread.submit(lambda: gevent.get_hub().destroy(destroy_loop=True)).result()
+        self._thread.shutdown()
+
+
+def environ_of(raw: bytes, peer: str) -> dict[str, Any]:
+    """The first request of ``raw`` as a WSGI server without opinions would hand it over."""
+    reader = Reader(iter([raw, b""]).__next__, lambda request: None)
+    request = reader.request()
+    path, _, query = request.target.partition("?")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "RAW_URI": request.target,
+        "SERVER_PROTOCOL": request.line.rpartition(" ")[2],
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "REMOTE_ADDR": peer,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in request.fields:
+        key = name.upper().replace("-", "_")
+        key = key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{key}"
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+@contextlib.contextmanager
+def in_process(config: Mapping[str, Any], directory: Path) -> Iterator[InProcess]:
+    """The application on a configuration that is published as for a live balancer."""
+    file = directory / "lb.yaml"
+    listener = {"bind": "127.0.0.1:1"}
+    whole = {"workers": 1, "state": {"dir": str(directory)}, **config}
+    file.write_text(json.dumps({**whole, "listeners": {name: listener for name in ("traffic", "status", "admin")}}))
+    command = [sys.executable, "-m", "lb.state.publish", str(file)]
+    path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    subject = InProcess(path)
+    try:
+        yield subject
+    finally:
+        subject.close()
+        Path(snapshots.read(path).segment).unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""A real balancer for a test: gunicorn in a process of its own, on a free port, cleaned up at the end.
+
+Two subjects: ``worker`` is our worker class as a machine runs it, ``wsgi`` the same core as an
+application under a stock gunicorn. No controller runs, so nothing is probed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from tests.support.raw_client import exchange
+
+Subject = Literal["worker", "wsgi"]
+START_DEADLINE_S = 20.0
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Balancer:
+    """``log`` is what gunicorn and we wrote to standard error, ``access_log`` one line per request."""
+
+    ports: dict[str, int]
+    """By listener; ``traffic``, ``status`` and ``admin`` are always there."""
+    process: subprocess.Popen[bytes]
+    state_dir: Path
+    subject: Subject
+
+    @property
+    def port(self) -> int:
+        return self.ports["traffic"]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        return (self.state_dir / "stderr").read_text(errors="replace")
+
+    def access_log(self) -> list[dict[str, Any]]:
+        path = self.state_dir / "access.log"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def wait_for_access(self, path: str, deadline_s: float = 5.0) -> dict[str, Any]:
+        """The access log's line of a request, by its path; lines are written in batches."""
+        deadline = time.monotonic() + deadline_s
+        while time.monotonic() < deadline:
+            for line in self.access_log():
+                if path in (line.get("path"), line.get("target")):
+                    return line
+            time.sleep(0.05)
+        raise AssertionError(f"no access log line for {path}")
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.pid).children()
+
+    def memory_bytes(self) -> int:
+        """Resident memory of all workers together."""
+        return sum(worker.memory_info().rss for worker in self.workers())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports below the kernel's own range, so that no client socket of a test takes one meanwhile."""
+    found: list[int] = []
+    start = 12000 + os.getpid() * 37 % 18000
+    for port in range(start, start + 2000):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("no free ports")
+
+
+def simple_config(backend_ports: Sequence[int], **pool: Any) -> dict[str, Any]:
+    """One pool of ``backend_ports`` that gets everything, unprobed."""
+    backends = [f"http://127.0.0.1:{port}" for port in backend_ports]
+    return {"pools": {"web": {"backends": backends, "health": {"type": "none"}, **pool}}}
+
+
+@contextlib.contextmanager
+def running_balancer(
+    config: Mapping[str, Any], subject: Subject = "worker", *, environ: Mapping[str, str] | None = None
+) -> Iterator[Balancer]:
+    """Serves ``config`` until the end of the block.
+
+    Listeners need not name a ``bind``: each gets a free port.
+    """
+    listeners = {"traffic": {}, "status": {}, "admin": {}, **config.get("listeners", {})}
+    ports = dict(zip(listeners, free_ports(len(listeners)), strict=True))
+    listeners = {name: {"bind": f"127.0.0.1:{ports[name]}", **listener} for name, listener in listeners.items()}
+    with tempfile.TemporaryDirectory(prefix="lb-test-") as directory:
+        state_dir = Path(directory)
+        whole = {"workers": 1, "state": {"dir": directory}, **config, "listeners": listeners}
+        file = state_dir / "lb.yaml"
+        file.write_text(json.dumps(whole, indent=1))
+        process = _start(file, ports["traffic"], subject, environ or {})
+        try:
+            balancer = Balancer(ports, process, state_dir, subject)
+            _wait_until_serving(balancer)
+            yield balancer
+        finally:
+            _stop(process)
+            _remove_segment(state_dir)
+
+
+def _start(file: Path, port: int, subject: Subject, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "gunicorn"]
+    if subject == "worker":
+        command += ["-c", "python:lb.server.gunicorn_conf", "lb.wsgi:app"]
+    else:
+        command += ["-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app"]
+    with (file.parent / "stderr").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **environ, "LB_CONFIG": str(file)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_until_serving(balancer: Balancer) -> None:
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline and balancer.process.poll() is None:
+        with contextlib.suppress(OSError):
+            if exchange(balancer.port, b"JUNK\r\n\r\n", first_s=deadline - time.monotonic()).data:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"the balancer does not serve:\n{balancer.log()}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """TERM, and KILL to the whole group if that is not enough."""
+    process.send_signal(signal.SIGQUIT)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(5)
+
+
+def _remove_segment(state_dir: Path) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        os.unlink(json.loads((state_dir / "snapshot.json").read_text())["segment"])

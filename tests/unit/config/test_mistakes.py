@@ -1,0 +1,195 @@
+"""One mistake each: what the user wrote, and exactly what they are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.config.writing import mistakes
+
+WEB = "pools: {web: {backends: [http://h:1]}}\n"
+
+
+def pool(body: str) -> str:
+    return f"pools:\n  web: {{backends: [http://h:1], {body}}}\n"
+
+
+def backend(url: str) -> str:
+    return f'pools:\n  web:\n    backends: ["{url}"]\n'
+
+
+def routes(*lines: str) -> str:
+    return WEB + "routes:\n" + "".join(f"  - {line}\n" for line in lines)
+
+
+def listener(body: str) -> str:
+    return WEB + f"listeners:\n  traffic: {body}\n"
+
+
+TABLE = [
+    # names
+    ("listners: {}\n" + WEB, "1:1: unknown key `listners`, did you mean `listeners`?"),
+    (pool("policy: roundrobin"), "2:41: unknown policy `roundrobin`, did you mean `round_robin`?"),
+    (pool("policy: Round-Robin"), "2:41: unknown policy `Round-Robin`, did you mean `round_robin`?"),
+    (pool("policy: geo_aware"), "2:41: policy `geo_aware` is not available in this version: expected one of"),
+    (pool("health: {tyep: http}"), "2:42: unknown key `tyep`, did you mean `type`?"),
+    (pool("zzz: 1"), "2:33: unknown key `zzz`: expected one of backends, policy, health"),
+    (routes("{pool: wev}"), "3:12: unknown pool `wev`, did you mean `web`?"),
+    (routes("{pool: other}"), "3:12: unknown pool `other`: there are web"),
+    (routes("{action: metric}"), "3:14: unknown action `metric`, did you mean `metrics`?"),
+    (routes("{pool: web, error_style: jsn}"), "3:30: expected one of json, error_only, text, got `jsn`, did you mean"),
+    ("pools: {control: {backends: [http://h:1]}}", "1:9: pool `control` is built in: choose another name"),
+    ("pools: {a b: {backends: [http://h:1]}}", "1:9: expected a name of letters, digits, `_`, `.` and `-`"),
+    # types
+    (WEB + 'workers: "4"\n', "2:10: expected a whole number, got `4`"),
+    (WEB + "workers: 0\n", "2:10: expected a number from 1 to 512, got 0"),
+    (WEB + "routes: {pool: web}\n", "2:9: expected a list, got a mapping"),
+    ("pools:\n", "1:7: expected a mapping, got nothing"),
+    ("- pools\n", "1:1: expected a mapping, got a list"),
+    (WEB + "unknown_methods: maybe\n", "2:18: expected true or false, got `maybe`"),
+    # durations and sizes
+    (listener("{timeouts: {head: 10}}"), "3:30: a duration needs a unit: 10s, or 10ms"),
+    (listener("{timeouts: {head: 10 sec}}"), "3:30: unknown unit `sec`: expected one of ms, s, m, h, d"),
+    (listener("{timeouts: {head: 0}}"), "3:30: expected more than 0"),
+    (listener("{body_limit: 5 apples}"), "3:25: unknown unit `apples`: expected one of B, KB, MB"),
+    (pool("retry: {budget: 20}"), "2:49: a share needs a percent sign: 20%"),
+    # structure
+    ("pools: {web: {backends: []}}", "1:9: pool `web` has no backends"),
+    ("pools: {web: {}}", "1:9: pool `web` has no backends"),
+    ("workers: 2\n", "1:1: there is nothing to do: `pools` is missing"),
+    ("pools: {a: {backends: [http://h:1]}, b: {backends: [http://h:1]}}", "1:1: several pools (a, b) and no `routes`"),
+    (WEB + "routes: []\n", "2:1: `routes` is empty: leave it out"),
+    (routes("{path: /x}"), "3:5: a route needs exactly one of pool, respond, redirect, action; this one has none"),
+    (routes("{pool: web, action: health}"), "this one has `pool` and `action`"),
+    (routes("{path: /a, exact: /a, pool: web}"), "3:16: `path` and `exact` exclude each other"),
+    (routes("{action: health, policy: random}"), "3:22: `policy` counts for routes to a pool only"),
+    (WEB + "workers: 1\nworkers: 2\n", "3:1: duplicate key `workers`, first on line 2"),
+    ("pools:\n  web: {backends: [http://h:1]}\n  web: {backends: [http://h:2]}\n", "3:3: duplicate key `web`, first on"),
+    ("pools: {web: {backends: [http://h:1, http://h:1]}}", "1:38: duplicate backend `h:1`, first on line 1"),
+    (routes("{id: a, path: /a, pool: web}", "{id: a, pool: web}"), "4:10: duplicate route `a`, first on line 3"),
+    (pool("health: {path: /health}"), "2:42: `path` counts for HTTP probes only, and this one is `tcp`: add `type: h"),
+    (pool("policy: {name: random, weights: {cpu: 1}}"), "`weights` is an option of the policy `adaptive`, this"),
+    # routes
+    (routes("{pool: web}", "{path: /api, pool: web}"), "4:5: can never match: line 3 takes everything it would"),
+    (routes("{path: api, pool: web}"), "3:12: expected a path such as /api, percent-encoded where needed, got `api`"),
+    (routes("{path: /a?b=1, pool: web}"), "match a query with `query:`"),
+    (routes("{path: /a/../b, pool: web}"), "3:12: `/a/../b` has dot segments: it can never match"),
+    (routes("{path: /%61, pool: web}"), "3:12: `/%61` can never match, paths are compared in normal form: write `/a`"),
+    (routes("{methods: [get], pool: web}"), "3:16: methods are case-sensitive: did you mean `GET`?"),
+    (routes("{methods: CONNECT, pool: web}"), "3:15: CONNECT can never match: it is always answered 405"),
+    (routes("{methods: [PTACH], pool: web}"), "method `PTACH` can never match, it is answered 501, did you mean `PATCH`"),
+    (routes('{host: "*", pool: web}'), "3:12: leave `host` out to match every host"),
+    (routes('{host: "*.a.b:80", pool: web}'), "3:12: `*.a.b:80`: a wildcard matches every port, leave the port out"),
+    (routes("{host: a_b.c/d, pool: web}"), "3:12: `a_b.c/d` is not a host name"),
+    (routes("{headers: {X-A: {regex: '('}}, pool: web}"), "3:21: regular expression does not compile: missing )"),
+    (routes("{headers: {X-A: {regex: '(a+)+$'}}, pool: web}"), "it can take exponential time on hostile input"),
+    (routes("{headers: {'X A': b}, pool: web}"), "3:16: expected a field name, got `X A`"),
+    (routes("{redirect: 'https://{hots}/'}"), "3:16: unknown placeholder `{hots}`: expected one of {scheme}, {host}"),
+    (routes("{redirect: {to: /x, status: 200}}"), "expected one of 301, 302, 303, 307, 308, got `200`"),
+    (routes("{respond: {status: 204, body: x}}"), "3:15: an answer with status 204 has no body"),
+    (routes("{respond: {status: 99}}"), "3:24: expected a number from 200 to 599, got 99"),
+    # what would end a line of a head
+    (routes('{redirect: "/a\\r\\nSet-Cookie: x"}'), "3:16: control characters (such as a line break or NUL)"),
+    (routes('{respond: {content_type: "a\\nb"}}'), "3:30: control characters"),
+    (routes('{headers: {X-A: "a\\0b"}, pool: web}'), "3:21: control characters"),
+    (pool('health: {type: http, path: "/a\\r\\nX: y"}'), "control characters"),
+    (pool('health: {type: http, host: "a\\r\\nX: y"}'), "control characters"),
+    # addresses
+    (backend("127.0.0.1:80"), "3:16: expected a URL such as http://10.0.0.1:8080, got `127.0.0.1:80`; did you mean"),
+    (backend("http://169.254.169.254"), "3:16: `169.254.169.254` is link-local or serves a cloud's metadata"),
+    (backend("http://u:secret@h"), "3:16: a backend URL has no user name or password in it"),
+    (backend("http://127.0.0.1:5050"), "3:16: `127.0.0.1:5050` is our own listener `admin`: requests would go in circles"),
+    (backend("http://localhost:5000"), "3:16: `localhost:5000` is our own listener `traffic`"),
+    (listener("{bind: 5000}"), "3:19: expected host:port, for instance `0.0.0.0:5000`"),
+    (listener("{bind: 'tcp://0.0.0.0:5000'}"), "lb balances HTTP only, not TCP or UDP"),
+    (listener("{bind: '127.0.0.1:5051'}"), "`127.0.0.1:5051` is taken: listener `status` binds 0.0.0.0:5051 by default"),
+    (listener("{bind: ['[::1]:80', '[::]:80']}"), "3:32: `[::]:80` is taken: listener `traffic` binds [::1]:80 on line 3"),
+    (WEB + "listeners: {api: {}}\n", "2:13: listener `api` has no `bind`"),
+    (listener("{token: x}"), "3:13: only the listener `admin` has a token"),
+    (WEB + "listeners: {admin: {proxy_protocol: on}}\n", "`proxy_protocol` is not available on the listener `admin`"),
+    (WEB + "trusted_proxies: [10.0.0.1/8]\n", "`10.0.0.1/8` has bits set beyond its prefix: did you mean `10.0.0.0/8`?"),
+    (WEB + "trusted_proxies: [lan]\n", "2:19: expected an address range such as 10.0.0.0/8, got `lan`"),
+    (pool("health: {type: http, status: [2x]}"), "expected a status such as 200, 2xx or 200-299, got `2x`"),
+    (pool("health: {type: http, status: 299-200}"), "status range `299-200` is upside down: did you mean `200-299`?"),
+    (WEB + "state: {redis: 'http://:hush@x'}\n", "2:16: expected redis://host:port/db, rediss://host:port/db or unix:"),
+    # the environment
+    (WEB + "workers: ${NO_SUCH}\n", "2:10: environment variable `NO_SUCH` is not set; ${NO_SUCH:-default} would give"),
+    (WEB + "workers: ${1X}\n", "2:10: `${1X}` is not a reference: write ${NAME}, ${NAME:-default}, or $$"),
+    # not ours, not yet
+    (listener("{http3: on}"), "3:13: `http3` is not something lb does: it speaks HTTP/1.1 to clients"),
+    (listener("{tcp: on}"), "3:13: `tcp` is not something lb does: it balances HTTP, not TCP connections"),
+    (WEB + "cache: {}\n", "2:1: `cache` is not something lb does"),
+    (WEB + "waf: {}\n", "2:1: `waf` is not something lb does"),
+    (listener("{tls: {acme: x, cert: a, key: b}}"), "`acme` is not something lb does: let an ACME client write"),
+    (WEB + "compression: on\n", "2:1: `compression` is not available yet"),
+    (backend("h2c://h"), "3:16: scheme `h2c`: HTTP/2 to backends is not available yet"),
+    (routes("{pool: web, forward_auth: x}"), "3:17: `forward_auth` is not available yet"),
+    (routes("{pool: web, rate_limit: {rate: 100/s}}"), "3:17: `rate_limit` is not available in this version"),
+    (routes("{broadcast: {pool: web}}"), "3:6: `broadcast` is not available in this version"),
+    (routes("{action: replicas}"), "3:14: action `replicas` is not available in this version"),
+    (pool("sticky: {cookie: a}"), "2:33: `sticky` is not available in this version"),
+    (pool("queue: {size: 1}"), "2:33: `queue` is not available in this version"),
+    (pool("discovery: {dns: x}"), "2:33: `discovery` is not available in this version"),
+    (WEB + "geo: {}\n", "2:1: `geo` is not available in this version"),
+    # YAML
+    ("", "1:1: the file is empty; the least it needs is `pools:`"),
+    ("pools: {web: ", "1:"),
+    ("a: b: c", "1:5: not YAML: mapping values are not allowed in this context"),
+    ("pools: !!python/object:os.system x", "tag `tag:yaml.org,2002:python/object:os.system` is not used here"),
+    ("&a [*a]", "aliases make this document too large or refer to themselves"),
+    ("[" * 100, "1:33: nested deeper than 32 levels"),
+    ('"\\e[31m": 1\n' + WEB, "1:1: unknown key `\\x1b[31m`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), TABLE, ids=[expected[:60] for _, expected in TABLE])
+def test_each_mistake_is_said_where_it_stands(tmp_path: Path, text: str, expected: str) -> None:
+    said = mistakes(tmp_path, text)
+    assert any(expected in line for line in said), said
+
+
+def test_all_mistakes_are_said_at_once_and_in_order(tmp_path: Path) -> None:
+    text = """\
+    listners: {}
+    workers: "4"
+    pools:
+      web:
+        policy: roundrobin
+        backends: [127.0.0.1:80, http://a:1, http://a:1]
+      api: 5
+    routes:
+      - {pool: wbe}
+      - {pool: api}
+      - {path: /x, pool: web, action: health}
+    """
+    assert [line.split(": ", 1)[0] for line in mistakes(tmp_path, text)] == [
+        "1:1", "2:10", "5:13", "6:16", "6:42", "7:8", "9:12", "11:5",
+    ]  # fmt: skip
+
+
+def test_one_slip_is_not_reported_twice(tmp_path: Path) -> None:
+    """The only backend is mistaken: nobody is told as well that the pool has none."""
+    assert len(mistakes(tmp_path, backend("ftp://h"))) == 1
+    assert len(mistakes(tmp_path, routes("{path: x, pool: web}", "{path: /y, pool: web}"))) == 1
+    assert len(mistakes(tmp_path, "pools: {web: 5}\nroutes: [{pool: web}]\n")) == 1
+
+
+def test_lines_are_right_after_a_mistaken_item_was_left_out(tmp_path: Path) -> None:
+    text = WEB + "routes:\n  - 5\n  - {path: /a, pool: web}\n  - {path: /a/b, pool: web}\n  - {pool: gone}\n"
+    assert mistakes(tmp_path, text) == [
+        "3:5: expected a mapping, got `5`",
+        "5:5: can never match: line 4 takes everything it would",
+        "6:12: unknown pool `gone`: there are web",
+    ]
+
+
+def test_no_message_shows_a_secret(tmp_path: Path) -> None:
+    text = """\
+    listeners: {admin: {token: "hush hush\\n"}}
+    state: {redis: "http://:hush@h"}
+    pools: {web: {backends: ["http://me:hush@h", "me:hush@h"]}}
+    """
+    said = mistakes(tmp_path, text)
+    assert len(said) == 4
+    assert "hush" not in "".join(said)

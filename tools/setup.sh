@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Makes what a target of the Makefile needs, and nothing the second time.
+#
+#   tools/setup.sh run          .venv with the package
+#   tools/setup.sh development  and the tools of `make lint` and `make test`
+#   tools/setup.sh test         and, on CI as root, the programs that tests start
+#   tools/setup.sh bench        and what `make bench` draws with
+#
+# Works as root or not. What is missing and cannot be installed here is said in one line, exit 1.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+VENV=.venv
+# program:Debian package, for each program that a test starts and this repository does not bring.
+TEST_PROGRAMS=(ss:iproute2)
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10; do
+    # A name on the PATH may still be a shim for a version that is not there: run it.
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no Python >= 3.10 found: install python3 (Debian, Ubuntu: apt-get install python3 python3-venv) or set PYTHON"
+}
+
+# A directory that was moved or copied here has scripts that start another one's Python.
+venv_is_usable() {
+  "$VENV/bin/python" -c 'import pip' 2>/dev/null && head -n 1 "$VENV/bin/pip" | grep -qF "$PWD/$VENV/"
+}
+
+make_venv() {
+  if venv_is_usable; then return; fi
+  local python package
+  python=$(find_python)
+  package=$(basename "$python")-venv
+  if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
+    install_packages "$package" ||
+      fail "$python has no venv module: install it (Debian, Ubuntu: apt-get install $package)"
+  fi
+  echo "setup: making $VENV with $("$python" --version)"
+  rm -rf "$VENV"
+  "$python" -m venv "$VENV" || fail "$python -m venv failed (see above)"
+}
+
+# Installs the package with the given extras unless the stamp says that it was done for this
+# pyproject.toml. A larger set of extras covers a smaller one.
+install_package() {
+  local stamp=$VENV/.installed-$1 extras=$2 sum
+  sum=$(cksum pyproject.toml)
+  if [[ -f $stamp && $(<"$stamp") == "$sum" ]]; then return; fi
+  echo "setup: installing lb${extras} into $VENV"
+  "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --editable ".${extras}" ||
+    fail "pip could not install the package (see above)"
+  echo "$sum" >"$stamp"
+}
+
+can_install_packages() {
+  [[ ${CI:-} == true && $(id -u) == 0 ]] && command -v apt-get >/dev/null
+}
+
+install_packages() {
+  can_install_packages || return 1
+  echo "setup: installing $*"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
+    >/dev/null 2>"$VENV.apt.log" || { cat "$VENV.apt.log" >&2; return 1; }
+  rm -f "$VENV.apt.log"
+}
+
+# Elsewhere than on CI a missing program is said, and its tests skip; on CI they would fail.
+install_test_programs() {
+  local entry missing=()
+  for entry in "${TEST_PROGRAMS[@]}"; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
+  done
+  if ((${#missing[@]} == 0)); then return; fi
+  install_packages "${missing[@]}" || echo "setup: tests will miss ${missing[*]} (apt-get install ${missing[*]})" >&2
+}
+
+case ${1:-run} in
+  run)
+    make_venv
+    [[ -f $VENV/.installed-development && $(<"$VENV/.installed-development") == $(cksum pyproject.toml) ]] ||
+      install_package run ""
+    ;;
+  development)
+    make_venv
+    install_package development "[dev]"
+    ;;
+  test)
+    make_venv
+    install_package development "[dev]"
+    install_test_programs
+    ;;
+  bench)
+    make_venv
+    install_package bench "[dev,bench]"
+    ;;
+  *) fail "unknown target '$1': run, development, test or bench" ;;
+esac
