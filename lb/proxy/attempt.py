@@ -42,8 +42,7 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
         raise AttemptError("connect_timeout", member.name, NOTHING_SENT) from expired
     sent_at = monotonic()
     exchange.connect_s += sent_at - started
-    timeouts = member.pool.timeouts
-    deadline.set(min(sent_at + timeouts.first_byte_s, exchange.total_at), "backend_timeout")
+    exchange.wait_for_head()
     try:
         _send(exchange, member, connection)
         head, rest = _read_head(exchange, connection)
@@ -115,8 +114,7 @@ def _pump(exchange: Exchange, connection: BackendConnection) -> None:
         except ConnectionError:
             return  # an answer may have come before the reset: it is still readable
     exchange.upload = None
-    timeouts = connection.member.pool.timeouts
-    exchange.deadline.set(min(monotonic() + timeouts.first_byte_s, exchange.total_at), "backend_timeout")
+    exchange.wait_for_head()
 
 
 # --- what we read
@@ -141,6 +139,7 @@ def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[Respo
                 raise BadResponse(f"more than {MAX_INTERIM} interim answers")
             if exchange.interim is not None and head.status != 100:
                 exchange.interim(head.line + head.fields.kept + b"\r\n")
+                exchange.wait_for_head()
             if buffer:
                 continue
         more = connection.recv_later()

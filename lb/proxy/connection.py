@@ -90,6 +90,10 @@ class ClientConnection(Stream):
             self.gone.set(monotonic() + self.entrance.timeouts.half_close_s, "client_gone")
             self.keeper.sweeper.deadlines.add(self.gone)
 
+    def on_progress(self) -> None:
+        if self.server is not None:
+            self.server.set(monotonic() + self.entrance.timeouts.write_s, "client_gone")
+
     def still_there(self) -> None:
         """The answer begins: a client that has only closed its sending side gets it."""
         if self.gone is not None:

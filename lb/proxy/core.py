@@ -130,12 +130,20 @@ class Core:
             algo[in_bucket] += 1
         self.log.add(exchange)
 
-    def refresh(self, now: float) -> None:
-        """Verdicts changed, or some that hold for a time may have run out."""
+    def refresh(self) -> None:
+        """Verdicts changed."""
         for pool in self.pools:
             pool.refresh()
+
+    def tick(self, now: float) -> None:
+        """About once a second: what holds for a time only may have run out."""
+        for pool in self.pools:
+            if pool.needs_watch():
+                pool.refresh()
+            pool.settle()
             for member in pool.members:
-                member.close_old(now)
+                if member.idle:
+                    member.close_old(now)
 
     def close(self) -> None:
         for pool in self.pools:

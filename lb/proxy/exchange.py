@@ -74,6 +74,12 @@ class Exchange:
         """Whether everything sent to a backend so far can be sent to another."""
         return self.body is None or self.body.is_replayable
 
+    def wait_for_head(self) -> None:
+        """From now on the backend has its time to first byte, within the total."""
+        member = self.member
+        assert member is not None
+        self.deadline.set(min(monotonic() + member.pool.timeouts.first_byte_s, self.total_at), "backend_timeout")
+
     def release(self) -> None:
         """The backend works on this no longer. May be called again; counts once."""
         member = self.member

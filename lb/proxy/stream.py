@@ -20,6 +20,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 READ, WRITE = 1, 2
+_switch = greenlet.switch.__get__
+"""To the hub without gevent's own ``Hub.switch``, which asks each greenlet for a ``switch_out`` that ours do not have."""
 RECV_BYTES = 16 * 1024
 BULK_BYTES = 256 * 1024
 
@@ -30,7 +32,19 @@ class Stream:
     ``recv`` returns ``b""`` at the peer's end. Errors of the connection are ``OSError``.
     """
 
-    __slots__ = ("_armed", "_hub", "_waiter", "_watcher", "fd", "is_closed", "recv_now", "send_now", "sock", "tls")
+    __slots__ = (
+        "_armed",
+        "_hub",
+        "_to_hub",
+        "_waiter",
+        "_watcher",
+        "fd",
+        "is_closed",
+        "recv_now",
+        "send_now",
+        "sock",
+        "tls",
+    )
 
     recv_now: Callable[[int], bytes]
     send_now: Callable[[Any], int]
@@ -43,6 +57,7 @@ class Stream:
         self.tls: Any = None
         self.is_closed = False
         self._hub = hub
+        self._to_hub = _switch(hub)
         self._waiter: greenlet | None = None
         self._armed = False
         self._watcher = hub.loop.io(self.fd, READ)
@@ -79,13 +94,16 @@ class Stream:
         """Readable while nobody waits. Runs on the hub: must not switch or block."""
         self.disarm()
 
+    def on_progress(self) -> None:
+        """Some of what had to wait has been sent: a deadline for silence may start anew."""
+
     def wait_readable(self) -> None:
         self._waiter = getcurrent()
         if not self._armed:
             self._armed = True
             self._watcher.start(self._readable)
         try:
-            self._hub.switch()
+            self._to_hub()
         except BaseException:
             self._waiter = None
             raise
@@ -118,6 +136,7 @@ class Stream:
                 rest = rest[self.send_now(rest) :]
             except BlockingIOError:
                 continue
+            self.on_progress()
 
     def wait_writable(self) -> None:
         watcher = self._hub.loop.io(self.fd, WRITE)

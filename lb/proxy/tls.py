@@ -123,7 +123,11 @@ class TlsMixin(Stream):
                 self.wait_readable()
 
     def _flush(self, layer: TlsLayer) -> None:
+        left = -1
         while not layer.flush_now():
+            if left >= 0 and len(layer.pending) != left:
+                self.on_progress()
+            left = len(layer.pending)
             self.wait_writable()
 
     def send(self, data: bytes | memoryview) -> None:

@@ -82,8 +82,6 @@ class Runtime:
     def beat(self) -> None:
         """Tells the machine that this worker lives, and cleans up after those that do not; about once a second."""
         self.segment.reap()
-        for pool in self.traffic.pools:
-            pool.settle()
         if not self.slot.beat(monotonic_ns(), self.traffic.generation, 2 if self.is_draining else 1):
             self._rejoin()
 
@@ -93,11 +91,12 @@ class Runtime:
             if self.segment.is_stale():
                 self._rejoin()
                 return
+            self.traffic.tick(now)
         if self.segment.generation not in (self.snapshot.generation, self._failed_generation):
             self._reload()
-        elif self.segment.health_version != self._health_seen or any(p.needs_watch() for p in self.traffic.pools):
+        elif self.segment.health_version != self._health_seen:
             self._health_seen = self.segment.health_version
-            self.traffic.refresh(now)
+            self.traffic.refresh()
         if now - self._flushed_at >= 0.5:
             self._flushed_at = now
             self.traffic.log.flush()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,7 @@ CASES: dict[str, Callable[[Plan], Outcome]] = {
     "tail": tail.run,
 }
 _OPTIONAL = ("tail",)
+_QUIET_LOAD = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("the bench needs wrk, taskset and nginx: apt-get install wrk util-linux nginx-light", file=sys.stderr)
         return 2
     processes.allow_many_files()
+    _warn_when_busy()
     facts, chosen = report.machine(), _installed(options.only)
     with tempfile.TemporaryDirectory(prefix="lb-bench-") as name:
         outcomes = _measure(Path(name), chosen, options)
@@ -101,6 +104,12 @@ def _measure(directory: Path, systems: tuple[System, ...], options: argparse.Nam
     finally:
         processes.stop(process)
     return outcomes
+
+
+def _warn_when_busy() -> None:
+    busy = os.getloadavg()[0]
+    if busy > _QUIET_LOAD:
+        print(f"this machine is busy (load average {busy:.1f}): do not publish these figures", file=sys.stderr)
 
 
 def _hand_out(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from tests.bench.outcome import Table
@@ -25,12 +26,17 @@ class Figure:
     def is_met(self, measured: float, bound: float) -> bool:
         return measured <= bound if self.direction == "at most" else measured >= bound
 
-    def verdict(self, measured: float) -> str:
+    def verdict(self, rounds: Sequence[float]) -> str:
+        """On the median; but where the rounds disagree about the must, the run has not decided it."""
+        if not rounds:
+            return "not valid: errors"
         if self.must is None:
             return "for information"
-        if self.aim is not None and self.is_met(measured, self.aim):
+        if len({self.is_met(value, self.must) for value in rounds}) > 1:
+            return "UNDECIDED: the rounds disagree"
+        if self.aim is not None and self.is_met(median(rounds), self.aim):
             return "aim met"
-        return "must met" if self.is_met(measured, self.must) else "MISSED"
+        return "must met" if self.is_met(median(rounds), self.must) else "MISSED"
 
     def bound(self, value: float | None) -> str:
         sign = "≤" if self.direction == "at most" else "≥"
@@ -57,17 +63,13 @@ FIGURES: tuple[Figure, ...] = (
 )  # fmt: skip
 
 
-def judge(measured: Mapping[str, float | None]) -> Table:
-    """Every figure that was measured, with its bounds and whether it is met."""
-    rows = tuple(
-        (
-            figure.text,
-            "-" if (value := measured[figure.key]) is None else f"{value:.2f} {figure.unit}",
-            figure.bound(figure.must),
-            figure.bound(figure.aim),
-            "not valid: errors" if value is None else figure.verdict(value),
-        )
-        for figure in FIGURES
-        if figure.key in measured
-    )
-    return Table("Figures", ("figure", "measured", "must", "aim", "verdict"), rows)
+def judge(measured: Mapping[str, Sequence[float]]) -> Table:
+    """Every figure that was measured, with its range over the rounds, its bounds, and whether it is met."""
+    rows = tuple(_row(figure, measured[figure.key]) for figure in FIGURES if figure.key in measured)
+    return Table("Figures", ("figure", "median", "range of rounds", "must", "aim", "verdict"), rows)
+
+
+def _row(figure: Figure, rounds: Sequence[float]) -> tuple[str, ...]:
+    middle = f"{median(rounds):.2f} {figure.unit}" if rounds else "-"
+    spread = f"{min(rounds):.2f} - {max(rounds):.2f}" if rounds else "-"
+    return figure.text, middle, spread, figure.bound(figure.must), figure.bound(figure.aim), figure.verdict(rounds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +16,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``figures`` are keyed by the names in ``tests.bench.figures``, None where errors forbid one; ``raw`` is plain JSON data."""
+    """``figures`` are keyed by the names in ``tests.bench.figures``, one value a round, none where errors forbid it; ``raw`` is plain JSON data."""
 
     case: str
     tables: tuple[Table, ...]
-    figures: Mapping[str, float | None] = field(default_factory=dict)
+    figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     raw: object = None
 
 
-def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Median over the rounds of ours ÷ theirs. Both were measured in the same round, seconds apart,
-    so what the machine does meanwhile cancels."""
-    return median(mine / other for mine, other in zip(ours, theirs, strict=True))
+def paired_ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Ours ÷ theirs, round by round. Both were measured in the same round, seconds apart, so what
+    the machine does meanwhile cancels as far as it lasts longer than that."""
+    return [mine / other for mine, other in zip(ours, theirs, strict=True)]

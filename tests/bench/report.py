@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.bench.outcome import Outcome, Table
@@ -71,7 +71,13 @@ def as_json(
     facts: Mapping[str, str],
     versions: Mapping[str, str],
     outcomes: Iterable[Outcome],
-    figures: Mapping[str, float | None],
+    figures: Mapping[str, Sequence[float]],
 ) -> dict[str, object]:
     raw = {outcome.case: outcome.raw for outcome in outcomes}
-    return {"schema": 1, "machine": dict(facts), "versions": dict(versions), "figures": dict(figures), "cases": raw}
+    return {
+        "schema": 1,
+        "machine": dict(facts),
+        "versions": dict(versions),
+        "figures": {key: list(values) for key, values in figures.items()},
+        "cases": raw,
+    }

@@ -10,7 +10,7 @@ from statistics import median
 from tests.bench import wrk
 from tests.bench.access_logs import LineCount
 from tests.bench.cpu import Measure, measure
-from tests.bench.outcome import paired_ratio
+from tests.bench.outcome import paired_ratios
 from tests.bench.plan import Plan
 from tests.bench.systems.base import Running
 
@@ -53,11 +53,11 @@ class Series:
         }
 
 
-def ratio(dividend: Series, divisor: Series) -> float | None:
-    """CPU per request of one ÷ the other, round by round; None when either had errors: an error is cheap."""
+def ratios(dividend: Series, divisor: Series) -> list[float]:
+    """CPU per request of one ÷ the other, round by round; empty when either had errors: an error is cheap."""
     if dividend.errors or divisor.errors:
-        return None
-    return paired_ratio(dividend.whole_us, divisor.whole_us)
+        return []
+    return paired_ratios(dividend.whole_us, divisor.whole_us)
 
 
 def interleave(plan: Plan, balancers: list[Running], load: wrk.Load, path: str = "/") -> dict[str, Series]:

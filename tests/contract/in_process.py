@@ -92,9 +92,8 @@ def environ_of(raw: bytes, peer: str) -> dict[str, Any]:
 def in_process(config: Mapping[str, Any], directory: Path) -> Iterator[InProcess]:
     """The application on a configuration that is published as for a live balancer."""
     file = directory / "lb.yaml"
-    listener = {"bind": "127.0.0.1:1"}
-    whole = {"workers": 1, "state": {"dir": str(directory)}, **config}
-    file.write_text(json.dumps({**whole, "listeners": {name: listener for name in ("traffic", "status", "admin")}}))
+    listeners = {name: {"bind": f"127.0.0.1:{port}"} for port, name in enumerate(("traffic", "status", "admin"), 1)}
+    file.write_text(json.dumps({"workers": 1, "state": {"dir": str(directory)}, **config, "listeners": listeners}))
     command = [sys.executable, "-m", "lb.state.publish", str(file)]
     path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     subject = InProcess(path)

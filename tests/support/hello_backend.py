@@ -1,27 +1,36 @@
 """A backend that does nothing wrong: ``python -m tests.support.hello_backend PORT``.
 
-``/`` answers ``hello`` at once, ``/slow/SECONDS`` after that time, anything else echoes the request's
-body. Keep-alive, any number of connections, silent.
+Answers every GET with ``hello``, in one segment; ``/slow/SECONDS`` after that time. Keep-alive, any
+number of connections, silent. For tests that count requests, so it must never lose one itself.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
-from collections.abc import Iterable
-from typing import Any
 
 import gevent
-from gevent.pywsgi import WSGIServer
+from gevent.server import StreamServer
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 
 
-def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    path = environ["PATH_INFO"]
-    if path.startswith("/slow/"):
-        gevent.sleep(float(path.removeprefix("/slow/")))
-    body = b"hello" if environ["REQUEST_METHOD"] == "GET" else environ["wsgi.input"].read()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]
+def serve(sock: socket.socket, _peer: object) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    unread = b""
+    while True:
+        head, separator, rest = unread.partition(b"\r\n\r\n")
+        if separator:
+            unread = rest
+            target = head.split(b" ", 2)[1].decode()
+            if target.startswith("/slow/"):
+                gevent.sleep(float(target.removeprefix("/slow/")))
+            sock.sendall(ANSWER)
+        elif more := sock.recv(65536):
+            unread += more
+        else:
+            return
 
 
 if __name__ == "__main__":
-    WSGIServer(("127.0.0.1", int(sys.argv[1])), app, backlog=1024, log=None, error_log=None).serve_forever()
+    StreamServer(("127.0.0.1", int(sys.argv[1])), serve, backlog=1024).serve_forever()

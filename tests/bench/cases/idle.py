@@ -25,7 +25,7 @@ def run(plan: Plan) -> Outcome:
     notes = (
         "PSS of the whole process tree, minus that before, ÷ 1,500; `again` after closing all and opening 1,500 anew",
     )
-    figures = {"idle_kib": max(found["lb"][:2]) / 1024} if "lb" in found else {}
+    figures = {"idle_kib": [bytes_each / 1024 for bytes_each in found["lb"][:2]]} if "lb" in found else {}
     raw = {
         name: {"bytes_per_connection": [first, second], "at_rest_bytes": rest}
         for name, (first, second, rest) in found.items()

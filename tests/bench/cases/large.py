@@ -7,7 +7,7 @@ from statistics import median
 from tests.bench import wrk
 from tests.bench.outcome import Outcome, Table
 from tests.bench.plan import Plan
-from tests.bench.rounds import Series, interleave, ratio
+from tests.bench.rounds import Series, interleave, ratios
 
 _CONNECTIONS = 16
 
@@ -16,10 +16,10 @@ def run(plan: Plan) -> Outcome:
     with plan.all_running(plan.balancers, "large") as balancers:
         down = interleave(plan, balancers, wrk.Load(plan.seconds, _CONNECTIONS, "plain", plan.cores.load), "/large")
         up = interleave(plan, balancers, wrk.Load(plan.seconds, _CONNECTIONS, "upload", plan.cores.load), "/upload")
-    figures: dict[str, float | None] = {}
+    figures: dict[str, list[float]] = {}
     if "lb" in down and "nginx" in down:
-        figures["large_vs_nginx"] = ratio(down["lb"], down["nginx"])
-        figures["upload_vs_nginx"] = ratio(up["lb"], up["nginx"])
+        figures["large_vs_nginx"] = ratios(down["lb"], down["nginx"])
+        figures["upload_vs_nginx"] = ratios(up["lb"], up["nginx"])
     raw = {name: {one.name: one.as_json() for one in series.values()} for name, series in (("down", down), ("up", up))}
     return Outcome("large", (_table(down, up),), figures, raw)
 

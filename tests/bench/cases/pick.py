@@ -32,13 +32,13 @@ def run(plan: Plan) -> Outcome:
     return Outcome("pick", (_table(rows),), _figures(rows), rows)
 
 
-def _figures(rows: list[Row]) -> dict[str, float]:
+def _figures(rows: list[Row]) -> dict[str, list[float]]:
     fast = [row for row in rows if row["policy"] in FAST]
     cost = {(row["policy"], row["weights"], row["members"]): row["pick_us"] for row in fast}
     sizes = {row["members"] for row in fast}
     growth = [cost[policy, weights, max(sizes)] / cost[policy, weights, min(sizes)] for policy, weights, _ in cost]
     least = [row["pick_us"] for row in rows if row["policy"] in LEAST and row["members"] == 100]
-    return {"pick_fast": max(cost.values()), "pick_flat": max(growth), "pick_least": max(least)}
+    return {"pick_fast": [max(cost.values())], "pick_flat": [max(growth)], "pick_least": [max(least)]}
 
 
 def _table(rows: list[Row]) -> Table:

@@ -7,7 +7,7 @@ from statistics import median
 from tests.bench import wrk
 from tests.bench.outcome import Outcome, Table
 from tests.bench.plan import Plan
-from tests.bench.rounds import Series, interleave, ratio
+from tests.bench.rounds import Series, interleave, ratios
 
 TITLE = "1 KiB answers, 64 keep-alive connections"
 _HEADER = (
@@ -39,14 +39,14 @@ def run(plan: Plan) -> Outcome:
     return Outcome("rps", tables, _figures(found["plain"], found["unique"]), raw)
 
 
-def _figures(plain: dict[str, Series], unique: dict[str, Series]) -> dict[str, float | None]:
+def _figures(plain: dict[str, Series], unique: dict[str, Series]) -> dict[str, list[float]]:
     if "lb" not in plain:
         return {}
     ours = plain["lb"]
-    figures = {key: ratio(ours, plain[name]) for key, name in _FIGURES.items() if name in plain}
-    figures |= {key: ratio(plain[name], ours) for key, name in _PER_CORE.items() if name in plain}
+    figures = {key: ratios(ours, plain[name]) for key, name in _FIGURES.items() if name in plain}
+    figures |= {key: ratios(plain[name], ours) for key, name in _PER_CORE.items() if name in plain}
     if "nginx" in unique:
-        figures["cpu_vs_nginx_unique"] = ratio(unique["lb"], unique["nginx"])
+        figures["cpu_vs_nginx_unique"] = ratios(unique["lb"], unique["nginx"])
     return figures
 
 

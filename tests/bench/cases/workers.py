@@ -13,7 +13,7 @@ from statistics import median
 
 from tests.bench import wrk
 from tests.bench.cpu import measure
-from tests.bench.outcome import Outcome, Table, paired_ratio
+from tests.bench.outcome import Outcome, Table, paired_ratios
 from tests.bench.plan import Plan
 from tests.bench.systems import ours
 from tests.bench.systems.base import Running, running
@@ -55,8 +55,8 @@ def _one(plan: Plan, balancer: Running) -> tuple[float, list[float]]:
 
 def _outcome(cpu_us: dict[int, list[float]], shares: dict[int, list[list[float]]]) -> Outcome:
     figures = {
-        "two_workers_cpu": paired_ratio(cpu_us[2], cpu_us[1]),
-        "two_workers_least_share": median(share[0] if len(share) == 2 else 0.0 for share in shares[2]),
+        "two_workers_cpu": paired_ratios(cpu_us[2], cpu_us[1]),
+        "two_workers_least_share": [share[0] if len(share) == 2 else 0.0 for share in shares[2]],
     }
     rows = tuple(
         (

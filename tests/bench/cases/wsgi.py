@@ -7,7 +7,7 @@ from statistics import median
 from tests.bench import wrk
 from tests.bench.outcome import Outcome, Table
 from tests.bench.plan import Plan
-from tests.bench.rounds import interleave, ratio
+from tests.bench.rounds import interleave, ratios
 
 
 def run(plan: Plan) -> Outcome:
@@ -19,6 +19,6 @@ def run(plan: Plan) -> Outcome:
     )
     header = ("path", "CPU µs/request", "requests/s", "p99 ms", "errors")
     both = "lb" in found and "lb-wsgi" in found
-    figures = {"wsgi_vs_worker": ratio(found["lb-wsgi"], found["lb"])} if both else {}
+    figures = {"wsgi_vs_worker": ratios(found["lb-wsgi"], found["lb"])} if both else {}
     raw = {name: one.as_json() for name, one in found.items()}
     return Outcome("wsgi", (Table("Worker path and WSGI path", header, rows),), figures, raw)

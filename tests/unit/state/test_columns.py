@@ -14,7 +14,7 @@ def test_names_in_a_fixed_order_each_once() -> None:
     assert column_names(config, ("random", "ip_hash")) == [
         "worker", "algo:random", "algo:ip_hash",
         "pool:web", "backend:web/a", "backend:web/b", "pool:api", "backend:api/a",
-        "route:r1", "route:r2",
+        "route:r1", "route:r2", "route:(unrouted)", "route:(status)",
     ]  # fmt: skip
 
 
