@@ -40,6 +40,7 @@ REASONS: dict[str, Answer] = {
     "expectation_failed": Answer(417, "Expectation failed", "client", True),
     "head_too_large": Answer(431, "Request header fields too large", "client", True),
     "client_gone": Answer(499, "Client closed the connection", "client", True),
+    "too_many_connections": Answer(429, "Too many connections", "client", True, 1),
     "unknown_method": Answer(501, "Method not implemented", "client", True),
     "unknown_coding": Answer(501, "Transfer coding not implemented", "client", True),
     "upgrade_unsupported": Answer(501, "Upgrade not available on this path", "lb", True),

@@ -53,6 +53,8 @@ class Listener:
     proxy_protocol: bool = False
     timeouts: ListenerTimeouts = field(default_factory=ListenerTimeouts)
     body_limit_bytes: int | None = None
+    max_connections_per_client: int | None = None
+    """Open connections of one client address, per worker; one more is answered 429 and closed."""
     token: str = ""
     """Admin listeners only; empty: one is generated into ``state.dir/admin.token``."""
 

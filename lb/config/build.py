@@ -119,6 +119,7 @@ def _listener(machine: Machine, id: str, entry: ListenerEntry) -> model.Listener
         proxy_protocol=entry.proxy_protocol,
         timeouts=model.ListenerTimeouts(**_seconds(entry.timeouts)),
         body_limit_bytes=entry.body_limit,
+        max_connections_per_client=entry.max_connections_per_client,
         token=entry.token,
     )
 

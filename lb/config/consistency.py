@@ -24,7 +24,7 @@ LineOf = Callable[[Path], int]
 
 _ACTIONS = ("pool", "respond", "redirect", "action")
 _POOL_ONLY = ("policy", "algo_override")
-_WORKER_ONLY = ("tls", "proxy_protocol", "timeouts", "body_limit")
+_WORKER_ONLY = ("tls", "proxy_protocol", "timeouts", "body_limit", "max_connections_per_client")
 
 
 def inconsistencies(schema: Schema, base: str, line_of: LineOf) -> Iterator[Finding]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from lb.config.fields import Bind, Duration, DurationOrZero, Flag, HostPattern, OneOrMany, SizeOrNone, Text, Token
+from lb.config.fields import (
+    Bind,
+    Duration,
+    DurationOrZero,
+    Flag,
+    HostPattern,
+    LimitOrNone,
+    OneOrMany,
+    SizeOrNone,
+    Text,
+    Token,
+)
 from lb.config.section import Section, key, required, section, setting
 from lb.model import Certificate, Listener, ListenerTimeouts
 
@@ -51,6 +62,12 @@ class ListenerEntry(Section):
     timeouts: ListenerTimeoutsEntry = section("What a client may take its time for.", ListenerTimeoutsEntry)
     body_limit: SizeOrNone = setting(
         Listener, "body_limit_bytes", "Largest request body; a route may set its own.", example="10MiB"
+    )
+    max_connections_per_client: LimitOrNone = setting(
+        Listener,
+        "max_connections_per_client",
+        "Open connections of one client address, per worker; one more is answered 429.",
+        example=100,
     )
     token: Token = setting(
         Listener,

@@ -12,8 +12,11 @@ from typing import Any
 import lb.controller
 from lb.supervisor import bare
 from lb.supervisor.addresses import control_binds
+from lb.supervisor.booting import end_booting_workers
 
 _snapshot = bare.snapshot_in_force(os.environ)
+
+end_booting_workers()
 
 bind = bare.listen(control_binds(_snapshot.config), os.environ)
 backlog = 2048

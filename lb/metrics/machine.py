@@ -18,6 +18,7 @@ from lb.state.layout import (
     W_HEAD_ERRORS,
     W_HEAD_TIMEOUTS,
     W_LOG_DROPPED,
+    W_REFUSED,
     W_TLS_FAILED,
     W_UNDERSCORE_DROPPED,
 )
@@ -33,6 +34,7 @@ WORKER_COUNTERS = (
     ("lb_request_head_timeouts_total", "Request heads that took too long", W_HEAD_TIMEOUTS),
     ("lb_tls_handshake_failures_total", "TLS handshakes with clients that failed", W_TLS_FAILED),
     ("lb_access_log_dropped_total", "Access log lines dropped because the log could not take them", W_LOG_DROPPED),
+    ("lb_connections_refused_total", "Connections over max_connections_per_client", W_REFUSED),
     ("lb_underscore_fields_dropped_total", "Request fields dropped for an underscore", W_UNDERSCORE_DROPPED),
 )
 

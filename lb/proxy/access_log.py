@@ -118,22 +118,22 @@ class Timestamps:
 
 _timestamps = Timestamps()
 _JSON_LINE = (
-    '{"time":"%s","client":%s,"method":"%s","host":%s,"target":%s,"version":"1.%s","status":%d,"reason":"%s",'
-    '"route":%s,"backend":%s,"policy":"%s","attempts":%d,"bytes_in":%d,"bytes_out":%d,"queue_us":0,'
-    '"connect_us":%d,"first_byte_us":%s,"total_us":%d,"request_id":"%s"}\n'
+    '{"time":"%s",%s"target":%s,"version":"1.%s","status":%d,"reason":"%s",%s"attempts":%d,"bytes_in":%d,'
+    '"bytes_out":%d,"queue_us":0,"connect_us":%d,"first_byte_us":%s,"total_us":%d,"request_id":"%s"}\n'
 )
 
 
 @lru_cache(maxsize=4096)
-def _often(raw: bytes) -> str:
-    """What repeats from line to line: clients, hosts."""
-    return json_text(raw)
+def _who(client: bytes, method: bytes, host: bytes) -> str:
+    """The part that repeats over a client's requests."""
+    return f'"client":{json_text(client)},"method":"{method.decode("ascii")}","host":{json_text(host)},'
 
 
 @lru_cache(maxsize=16384)
-def _own(name: str) -> str:
-    """Our own names: routes, backends."""
-    return json.dumps(name)
+def _where(route: str, backend: str, policy: str) -> str:
+    """The part that repeats over a route's requests."""
+    name = json.dumps(route) if route else "null"
+    return f'"route":{name},"backend":{json.dumps(backend) if backend else "null"},"policy":"{policy}",'
 
 
 def _json_line(exchange: Exchange, offset: float) -> str:
@@ -141,28 +141,26 @@ def _json_line(exchange: Exchange, offset: float) -> str:
     head = exchange.head
     started = exchange.started
     member = exchange.member
-    route = exchange.route
     first_byte_at = exchange.first_byte_at
     if head is None:
-        method, host, target, version = "", '""', '""', ""
+        who, target, version = _who(exchange.caller.address, b"", b""), '""', ""
     else:
         raw = head.target
-        method = head.method.decode("ascii")
-        host = _often(head.authority)
+        who = _who(exchange.caller.address, head.method, head.authority)
         target = f'"{raw.decode("ascii")}"' if _is_plain(raw) and len(raw) <= MAX_TEXT_BYTES else json_text(raw)
         version = head.version_minor
     return _JSON_LINE % (
         _timestamps.of(started + offset),
-        _often(exchange.caller.address),
-        method,
-        host,
+        who,
         target,
         version,
         exchange.status,
         exchange.reason,
-        _own(route.route.id) if route is not None else "null",
-        _own(member.name) if member is not None else "null",
-        exchange.policy,
+        _where(
+            exchange.route.route.id if exchange.route is not None else "",
+            member.name if member is not None else "",
+            exchange.policy,
+        ),
         exchange.attempts,
         exchange.bytes_in,
         exchange.bytes_out,

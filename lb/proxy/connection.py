@@ -28,6 +28,7 @@ class Entrance:
     scheme: bytes
     timeouts: ListenerTimeouts
     body_limit_bytes: int | None
+    max_per_client: int | None
     proxy_protocol: bool
     tls: Callable[[], Any] | None
 
@@ -61,12 +62,14 @@ class ClientConnection(Stream):
         "keeper",
         "peer",
         "server",
+        "socket_peer",
     )
 
     def __init__(self, sock: Any, keeper: Keeper, peer: bytes, entrance: Entrance) -> None:
         super().__init__(sock, keeper.hub)
         self.keeper = keeper
         self.peer = peer
+        self.socket_peer = peer
         self.entrance = entrance
         self.buffer = b""
         self.fields: RequestFields | None = None

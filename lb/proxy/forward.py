@@ -25,7 +25,7 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     Raises AttemptError when no backend gave one, RequestError when the client's body was at fault.
     """
     exchange.total_at = exchange.started + pool.pool.timeouts.total_s
-    pool.budget.request(exchange.started)
+    pool.requests += 1
     excluded: list[Member] = []
     failed: AttemptError | None = None
     while True:

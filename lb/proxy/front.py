@@ -7,7 +7,9 @@ runner serves until the connection is quiet again. So there are as many greenlet
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
 
@@ -17,9 +19,12 @@ from lb.http1.forwarded import TrustedProxies
 from lb.proxy.cells import Cells
 from lb.proxy.connection import ClientConnection, Entrance, TlsClientConnection
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
-from lb.state.layout import W_ACCEPTED, W_CLOSED
+from lb.proxy.local import error_answer
+from lb.state.layout import W_ACCEPTED, W_CLOSED, W_REFUSED
 
 MAX_IDLE_RUNNERS = 256
+_refused = error_answer("too_many_connections", "json", b"-")
+TOO_MANY = _refused.head + b"Connection: close\r\n\r\n" + _refused.first
 _log = logging.getLogger("lb.proxy")
 
 
@@ -54,18 +59,39 @@ class Front:
         self.machine = machine
         self.open: set[ClientConnection] = set()
         self._serve = serve
+        self._of_client: Counter[bytes] = Counter()
         self._idle: list[Runner] = []
         self._parked: dict[ClientConnection, None] = {}
         sweeper.every_sweep(self._close_expired)
 
     def accept(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
+        if entrance.max_per_client is not None and not self._admits(sock, peer, entrance):
+            return
         kind = TlsClientConnection if entrance.tls is not None else ClientConnection
         connection = kind(sock, self, peer, entrance)
         self.open.add(connection)
         self.machine.worker_cells.counters[W_ACCEPTED] += 1
         self._count_open()
         self.park(connection)
+
+    def _admits(self, sock: Any, peer: bytes, entrance: Entrance) -> bool:
+        """Whether this client may have one more connection; if not, it is told so in clear text and left."""
+        assert entrance.max_per_client is not None
+        if self._of_client[peer] < entrance.max_per_client:
+            self._of_client[peer] += 1
+            return True
+        with suppress(OSError):
+            sock.send(b"" if entrance.tls is not None else TOO_MANY)
+        sock.close()
+        self.machine.worker_cells.counters[W_REFUSED] += 1
+        return False
+
+    def _leave(self, connection: ClientConnection) -> None:
+        peer = connection.socket_peer
+        self._of_client[peer] -= 1
+        if self._of_client[peer] <= 0:
+            del self._of_client[peer]
 
     def park(self, connection: ClientConnection) -> None:
         connection.server = None
@@ -117,6 +143,8 @@ class Front:
             self._parked.pop(connection, None)
             connection.still_there()
             connection.close()
+            if connection.entrance.max_per_client is not None:
+                self._leave(connection)
             self.machine.worker_cells.counters[W_CLOSED] += 1
             self._count_open()
 

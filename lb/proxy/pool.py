@@ -60,6 +60,7 @@ class LivePool:
         self.key = b""
         self.random = random
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
+        self.requests = 0
         self.eligible: tuple[int, ...] = ()
         self._clock = clock
         self._tickets = tickets
@@ -168,12 +169,20 @@ class LivePool:
         return limit is not None and self.load(i) >= limit
 
     def settle(self) -> None:
-        """On a slow tick: gives back tickets that nobody came for."""
+        """On a slow tick: gives back tickets that nobody came for, and settles the accounts."""
         for source in self._ticket_sources.values():
             source.settle()
+        self._tell_budget()
+
+    def _tell_budget(self) -> None:
+        """Requests are counted by one addition each and reach the budget when somebody asks, or at the next tick."""
+        count, self.requests = self.requests, 0
+        if count:
+            self.budget.request(self._clock(), count)
 
     def may_retry(self) -> bool:
         """Takes one retry from the budget, if it has one."""
+        self._tell_budget()
         if not self.budget.withdraw(self._clock()):
             return False
         self.cells.counters[C_RETRIES] += 1

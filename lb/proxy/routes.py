@@ -20,7 +20,7 @@ ALGO_ALIASES = {"geo_aware": "adaptive", "least_response_time": "peak_ewma"}
 Local = Callable[[Exchange], Answer]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LiveRoute:
     """Either ``pool`` or ``local`` is set. ``policy``: what is picked by unless ``?algo=`` says otherwise.
     ``target``: sent instead of the client's, by actions that mean one resource."""

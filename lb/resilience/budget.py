@@ -28,11 +28,11 @@ class RetryBudget:
         self._retry_sum = 0
         self._bucket = 0
 
-    def request(self, now: float) -> None:
-        """Count a request: once each, not for its retries."""
+    def request(self, now: float, count: int = 1) -> None:
+        """Count requests: once each, not for their retries."""
         self._advance(now)
-        self._requests[self._bucket % WINDOW_S] += 1
-        self._request_sum += 1
+        self._requests[self._bucket % WINDOW_S] += count
+        self._request_sum += count
 
     def withdraw(self, now: float) -> bool:
         """Whether one retry is allowed now; if so it is spent. Ask last, when everything else permits it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _socket
 import errno
 import logging
+import resource
 import socket as constants
 from typing import Any
 
@@ -22,6 +23,7 @@ _BATCH = 16
 _YIELD_S = 0.003
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _OUT_OF_DESCRIPTORS_PAUSE_S = 0.2
+_FULL_PAUSE_S = 0.1
 USER_TIMEOUT_MS = 30_000
 KEEPALIVE_IDLE_S = 15
 _log = logging.getLogger("lb.accept")
@@ -42,6 +44,7 @@ class Acceptor:
         self._watcher = front.hub.loop.io(self._sock.fileno(), READ)
         self._pause = front.hub.loop.timer(_YIELD_S)
         self._yielded = False
+        self._most = most_connections()
 
     def start(self) -> None:
         self._watcher.start(self._ready)
@@ -53,6 +56,9 @@ class Acceptor:
         self._sock.close()
 
     def _ready(self) -> None:
+        if len(self._front.open) >= self._most:
+            self._rest(_FULL_PAUSE_S)
+            return
         if not self._yielded and self._has_more_than_its_share():
             self._yielded = True
             self._rest(_YIELD_S)
@@ -103,6 +109,13 @@ class Acceptor:
         self._pause.stop()
         self._pause = self._front.hub.loop.timer(seconds)
         self._pause.start(self.start)
+
+
+def most_connections() -> int:
+    """Client connections one worker takes: four fifths of its descriptors, the rest is for backends and
+    files. More wait in the kernel's queue instead of failing here."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, soft * 4 // 5)
 
 
 def _inherit_options(sock: Any) -> None:

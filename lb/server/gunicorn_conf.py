@@ -13,9 +13,12 @@ from typing import Any
 
 from lb.supervisor import bare
 from lb.supervisor.addresses import data_binds
+from lb.supervisor.booting import end_booting_workers
 
 _snapshot = bare.snapshot_in_force(os.environ)
 _config = _snapshot.config
+
+end_booting_workers()
 
 bind = bare.listen(data_binds(_config), os.environ)
 backlog = 2048

@@ -10,7 +10,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import sys
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -61,6 +63,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         _log_through(self.log)
+        _raise_descriptor_limit()
         hub = gevent.get_hub()
         sweeper = Sweeper(hub)
         runtime = Runtime(os.environ["LB_SNAPSHOT"], hub, sweeper)
@@ -92,6 +95,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
                 b"https" if certificates else b"http",
                 listener.timeouts,
                 listener.body_limit_bytes,
+                listener.max_connections_per_client,
                 listener.proxy_protocol,
                 certificates.context if certificates else None,
             )
@@ -119,6 +123,14 @@ def _calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def _raise_descriptor_limit() -> None:
+    """To what the system lets us have: two descriptors per proxied request, one per idle connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _log_through(log: Any) -> None:

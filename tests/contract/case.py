@@ -41,7 +41,7 @@ class Wanted:
         assert tuple(answer.trailers) == self.trailers, f"trailers {answer.trailers}, wanted {self.trailers}"
         check_fields(answer.fields, self.fields)
         if isinstance(self.body, bytes):
-            assert digest(answer.body) == digest(self.body)
+            assert answer.body == self.body, f"body {digest(answer.body)}, wanted {digest(self.body)}"
         elif self.body is not None:
             matched = self.body.fullmatch(answer.body)
             assert matched, f"body {answer.body!r}, wanted {self.body.pattern!r}"
@@ -65,7 +65,7 @@ class Saw:
         assert request.is_complete is self.is_complete, f"complete: {request.is_complete}, wanted {self.is_complete}"
         check_fields(request.fields, self.fields)
         if self.is_complete:
-            assert digest(request.body) == digest(self.body)
+            assert request.body == self.body, f"body {digest(request.body)}, wanted {digest(self.body)}"
         assert tuple(request.trailers) == self.trailers, f"trailers {request.trailers}, wanted {self.trailers}"
         for part in self.raw:
             assert part in request.head, f"{part!r} is not in {request.head!r}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Union
 
-PATIENCE_S = 8.0
+PATIENCE_S = 4.0
 """How long a step waits for its mark before the case has failed."""
 
 

@@ -26,7 +26,11 @@ BYTEWISE_MAX_BYTES = 3000
 """Longer cases are sent by lines in mode ``bytes``, too."""
 CLOSE_WAIT_S = 4.0
 """How long a connection that should be closed may take; one that should stay is looked at for ``IDLE_S``."""
+FIRST_S = 4.0
 IDLE_S = 0.4
+PAUSE_S = {"all": 0.0, "lines": 0.002, "bytes": 0.0005}
+"""Between two pieces, so that they arrive as two; less for cases of many, which take ``LONGEST_SEND_S`` together."""
+LONGEST_SEND_S = 1.0
 
 
 def run(port: int, origin: FaultOrigin, cases: Sequence[RequestCase], mode: Mode) -> dict[str, Judgement]:
@@ -53,11 +57,12 @@ def run(port: int, origin: FaultOrigin, cases: Sequence[RequestCase], mode: Mode
 
 def _send(port: int, case: RequestCase, peer: str, mode: Mode) -> Received:
     with RawClient(port, source=peer) as client:
-        client.send_pieces(_pieces(case.raw, mode), 0.0005 if mode == "bytes" else 0.002 if mode == "lines" else 0.0)
+        pieces = _pieces(case.raw, mode)
+        client.send_pieces(pieces, min(PAUSE_S[mode], LONGEST_SEND_S / len(pieces)))
         if case.half_close:
             client.half_close()
         should_close = case.close and (case.expect == "reject" or case.alt == "reject")
-        return client.receive(idle_s=CLOSE_WAIT_S if should_close else IDLE_S, first_s=10.0)
+        return client.receive(idle_s=CLOSE_WAIT_S if should_close else IDLE_S, first_s=FIRST_S)
 
 
 def _pieces(raw: bytes, mode: Mode) -> list[bytes]:

@@ -93,7 +93,11 @@ def simple_config(backend_ports: Sequence[int], **pool: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running_balancer(
-    config: Mapping[str, Any], subject: Subject = "worker", *, environ: Mapping[str, str] | None = None
+    config: Mapping[str, Any],
+    subject: Subject = "worker",
+    *,
+    environ: Mapping[str, str] | None = None,
+    with_controller: bool = False,
 ) -> Iterator[Balancer]:
     """Serves ``config`` until the end of the block.
 
@@ -107,24 +111,31 @@ def running_balancer(
         whole = {"workers": 1, "state": {"dir": directory}, **config, "listeners": listeners}
         file = state_dir / "lb.yaml"
         file.write_text(json.dumps(whole, indent=1))
-        process = _start(file, ports["traffic"], subject, environ or {})
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(_remove_segment, state_dir)
+            process = stack.enter_context(_running(_command(subject, ports["traffic"]), file, environ or {}))
             balancer = Balancer(ports, process, state_dir, subject)
             _wait_until_serving(balancer)
+            if with_controller:
+                stack.enter_context(_running(_CONTROLLER, file, environ or {}))
             yield balancer
-        finally:
-            _stop(process)
-            _remove_segment(state_dir)
 
 
-def _start(file: Path, port: int, subject: Subject, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gunicorn"]
+_GUNICORN = (sys.executable, "-m", "gunicorn")
+_CONTROLLER = (*_GUNICORN, "-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")
+
+
+def _command(subject: Subject, port: int) -> tuple[str, ...]:
     if subject == "worker":
-        command += ["-c", "python:lb.server.gunicorn_conf", "lb.wsgi:app"]
-    else:
-        command += ["-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app"]
-    with (file.parent / "stderr").open("wb") as log:
-        return subprocess.Popen(
+        return (*_GUNICORN, "-c", "python:lb.server.gunicorn_conf", "lb.wsgi:app")
+    return (*_GUNICORN, "-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app")
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], file: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of its own group, whose output goes to ``stderr`` beside the configuration."""
+    with (file.parent / "stderr").open("ab") as log:
+        process = subprocess.Popen(
             command,
             cwd=PROJECT,
             env={**os.environ, **environ, "LB_CONFIG": str(file)},
@@ -132,6 +143,10 @@ def _start(file: Path, port: int, subject: Subject, environ: Mapping[str, str]) 
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    try:
+        yield process
+    finally:
+        _stop(process)
 
 
 def _wait_until_serving(balancer: Balancer) -> None:
@@ -145,7 +160,7 @@ def _wait_until_serving(balancer: Balancer) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """TERM, and KILL to the whole group if that is not enough."""
+    """QUIT (gunicorn's quick stop), and KILL to the whole group if that is not enough."""
     process.send_signal(signal.SIGQUIT)
     try:
         process.wait(5)

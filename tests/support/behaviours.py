@@ -40,12 +40,15 @@ def answering(reply: Reply | bytes = plain, *, delay_s: float = 0.0) -> Behaviou
     return serve
 
 
-def once(reply: Reply | bytes = plain) -> Behaviour:
-    """One answer, then FIN at once: a keep-alive connection that is gone when it is used again."""
+def answering_then(part: bytes) -> Behaviour:
+    """Keep-alive for GET; any other method gets a part of an answer and a reset."""
 
     def serve(connection: Connection) -> None:
-        request = connection.request()
-        connection.send(reply if isinstance(reply, bytes) else reply(request))
+        while (request := connection.request()).method == "GET":
+            connection.send(plain(request))
+        connection.send(part)
+        time.sleep(0.1)
+        connection.reset()
 
     return serve
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 BODY = b"hello"
 TIMEOUT_S = 20.0
-PAUSE_S = 0.01
+PAUSE_S = 0.005
 KEEP_ALIVE_CLIENTS = FRESH_CLIENTS = 3
 
 

@@ -136,8 +136,9 @@ CASES = [
             Verb.BODY,
             b"0\r\n\r\n",
         ),
-        client=Wanted(body=b"ONETWO"),
+        client=Wanted(body=b"ONETWO", fields={"connection": ["close"]}),
         backend=Saw(body=b"onetwo"),
+        closes=True,
     ),
     Case(
         "length-and-chunked",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.contract.case import OK, Case, Saw, Wanted
-from tests.contract.cases.messages import refusal, request
+from tests.contract.cases.messages import refusal, request, unavailable
 from tests.contract.script import Got, Verb
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -52,7 +52,7 @@ CASES = [
     Case(
         "continue-is-not-told-before-unavailable",
         request("/up", "Expect: 100-continue", "Content-Length: 5", method="POST", host="refused.test"),
-        client=refusal("connect_failed", retry_after=["1"]),
+        client=unavailable(),
         backend=(),
         closes=True,
     ),

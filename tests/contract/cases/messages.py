@@ -36,6 +36,12 @@ def chunked_answer(*chunks: bytes, trailers: bytes = b"", fields: bytes = b"") -
     return head + chunked(*chunks, trailers=trailers)
 
 
+def unavailable() -> Wanted:
+    """503: every backend refused just now, or is left out because it did a moment ago."""
+    body = rb'\{"error": "No backend available", "reason": "(?:connect_failed|no_backend)", "request_id": "(?P<request_id>[0-9a-f]{32})"\}'
+    return Wanted(503, re.compile(body), {"x-request-id": [NEW_ID], "retry-after": ["1"]})
+
+
 def refusal(reason: str, *, to: str = "GET", **fields: Sequence[Value]) -> Wanted:
     """Our own answer for ``reason`` in the default style: JSON with reason and request id."""
     status, text = REASONS[reason].status, REASONS[reason].text
@@ -49,4 +55,4 @@ def refusal(reason: str, *, to: str = "GET", **fields: Sequence[Value]) -> Wante
     )
 
 
-__all__ = ["NEW_ID", "OK", "answer", "chunked", "chunked_answer", "refusal", "request"]
+__all__ = ["NEW_ID", "OK", "answer", "chunked", "chunked_answer", "refusal", "request", "unavailable"]

@@ -119,7 +119,7 @@ CASES = [
     Case(
         "target-absolute-form-is-routed",
         request("http://match.test/one", host="lb.test"),
-        client=Wanted(body=b"else"),
+        client=Wanted(body=b"exact"),
         backend=(),
     ),
     Case(

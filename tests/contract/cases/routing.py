@@ -51,6 +51,13 @@ CASES = [
     Case("route-wildcard-is-not-the-domain", request(host="wild.test"), client=refusal("route_not_found"), backend=()),
     Case("route-none", request(host="nowhere.test"), client=refusal("route_not_found"), backend=()),
     Case(
+        "route-none-and-a-body-that-looks-like-a-request",
+        request(host="nowhere.test", method="POST", body=request("/smuggled")),
+        client=refusal("route_not_found"),
+        backend=(),
+        closes=True,
+    ),
+    Case(
         "route-none-with-a-body",
         request(host="nowhere.test", method="POST", body=b"x" * 5000),
         client=refusal("route_not_found"),

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.integration.wire.conftest import CONNECT_S, SLACK_S, TOTAL_S, Lane
 from tests.support.behaviours import (
     answering,
+    answering_then,
     closing_after_each,
     closing_on_accept,
     closing_unanswered,
@@ -60,13 +61,14 @@ def test_row_34_reset_on_accept_never_sends_a_post_twice(lane: Lane) -> None:
 
 
 def test_row_35_keep_alive_that_ends_any_moment_never_shows(lane: Lane) -> None:
-    """2,000 GETs to backends that close 0 to 50 ms after each answer."""
+    """2,000 GETs to backends that close 0 to 50 ms after each answer (WSGI: 600, the same code)."""
+    count = 500 if lane.balancer.subject == "worker" else 150
     pauses = [0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.05]
     lane.first.serve(closing_after_each(pauses))
     lane.second.serve(closing_after_each(pauses[::-1]))
     with ThreadPoolExecutor(4) as clients:
-        statuses = list(clients.map(lambda _: _statuses(lane, 500), range(4)))
-    assert statuses == [[200] * 500] * 4
+        statuses = list(clients.map(lambda _: _statuses(lane, count), range(4)))
+    assert statuses == [[200] * count] * 4
 
 
 def _statuses(lane: Lane, count: int) -> list[int]:
@@ -101,3 +103,12 @@ def test_row_36_closing_on_accept_is_tried_elsewhere_when_idempotent(lane: Lane)
     lane.first.serve(closing_on_accept())
     lane.second.serve(answering())
     assert [lane.get().status for _ in range(4)] == [200] * 4
+
+
+def test_row_36_a_post_whose_answer_had_begun_is_not_repeated_even_without_a_body(lane: Lane) -> None:
+    """The connection is a reused one, but it was not stale: something came."""
+    lane.serve(answering_then(b"HTTP/1.1 200 OK\r\nX-Begun: "))
+    for _ in range(4):
+        lane.get()
+    assert lane.get(method="POST", body=b"").status == 502
+    assert [one.method for one in lane.requests].count("POST") == 1

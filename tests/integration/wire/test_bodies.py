@@ -1,8 +1,7 @@
-"""Rows 6, 15, 16, 22 and 44, 79: bodies and trailers through the balancer, exact, bounded and in order."""
+"""Rows 6, 15, 16, 22, 79: bodies and trailers through the balancer, exact, bounded and in order."""
 
 from __future__ import annotations
 
-import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -111,20 +110,17 @@ def test_row_22_1_0_is_answered_in_its_own_way(lane: Lane) -> None:
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_row_79_a_large_upload_streams_in_constant_memory(worker_lane: Lane, is_chunked: bool) -> None:
     lane = worker_lane
-    counted = hashlib.sha256()
 
     def serve(connection: Connection) -> None:
         """Counts instead of keeping: the test's own memory is not the question."""
         connection.reader.head()
         wire = connection.reader.buffer
-        connection.reader.buffer = b""
-        left = UPLOAD_MIB * MIB
+        left = UPLOAD_MIB * MIB - (0 if is_chunked else len(wire))
         while left > 0 and not wire.endswith(b"0\r\n\r\n"):
             wire = wire[-5:] if is_chunked else b""
             data = connection.sock.recv(MIB)
             if not data:
                 return
-            counted.update(data)
             left -= 0 if is_chunked else len(data)
             wire += data
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

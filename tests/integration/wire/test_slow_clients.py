@@ -78,6 +78,17 @@ def test_row_27_a_client_that_does_not_read_is_cut_and_frees_the_backend(impatie
         assert impatient_lane.balancer.memory_bytes() < before + 8 * MIB
 
 
+def test_row_27_a_slow_client_that_goes_on_reading_is_not_cut(impatient_lane: Lane) -> None:
+    """100 KB/s is progress, however large the pieces are in which we send."""
+    impatient_lane.serve(repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", b"x" * 65536))
+    with RawClient(impatient_lane.balancer.port, receive_buffer_bytes=4096) as client:
+        client.send(request(impatient_lane.path))
+        ends_at = time.monotonic() + 4 * CLIENT_TIMEOUT_S
+        while time.monotonic() < ends_at:
+            assert client.sock.recv(4096)
+            time.sleep(0.04)  # not a wait: this is how slow the client is
+
+
 def test_row_28_the_kernel_probes_idle_clients(impatient_lane: Lane, requires: Callable[[str], str]) -> None:
     """A client that vanished without a FIN is found out: the keep-alive timer of its connection runs."""
     impatient_lane.serve(answering())

@@ -1,0 +1,130 @@
+"""Rows 52 to 55: probes and real requests together, outages that end, names that change."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+
+from lb.model import Backend
+from lb.proxy.resolver import Addresses, Resolver
+from tests.integration.wire.conftest import SLACK_S
+from tests.support.balancer import Balancer, running_balancer
+from tests.support.behaviours import OK, answering
+from tests.support.fault_origin import Behaviour, FaultOrigin, fault_origin
+from tests.support.raw_client import get
+from tests.support.recorded import Recorded
+
+FAILING = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
+HEALTH = {"type": "http", "path": "/health", "interval": "300ms", "timeout": "200ms", "rise": 2, "fall": 2}
+FAST_PROBE_S = 0.5
+PROBES_TO_FALL = 4
+"""More than it takes."""
+
+Origins = dict[str, tuple[FaultOrigin, FaultOrigin]]
+
+
+def saying(health: Callable[[], bytes], traffic: bytes) -> Behaviour:
+    """Another answer to probes than to everybody else."""
+    return answering(lambda request: health() if request.target == "/health" else traffic)
+
+
+def traffic(origin: FaultOrigin) -> list[Recorded]:
+    return [one for one in origin.requests if one.target != "/health"]
+
+
+@pytest.fixture(scope="module")
+def origins() -> Iterator[Origins]:
+    with ExitStack() as stack:
+        names = ("flapping", "hollow", "shy", "down")
+        yield {name: (stack.enter_context(fault_origin()), stack.enter_context(fault_origin())) for name in names}
+
+
+@pytest.fixture(scope="module")
+def balancer(origins: Origins) -> Iterator[Balancer]:
+    toggles = itertools.cycle([OK, FAILING, FAILING])
+    origins["flapping"][0].serve(saying(lambda: next(toggles), OK))
+    origins["hollow"][0].serve(saying(lambda: OK, FAILING))
+    origins["shy"][0].serve(saying(lambda: FAILING, OK))
+    for name in ("flapping", "hollow", "shy"):
+        origins[name][1].serve(saying(lambda: OK, OK))
+    pools = {
+        name: {
+            "backends": [f"http://127.0.0.1:{origin.port}" for origin in pair],
+            "policy": "round_robin",
+            "health": HEALTH,
+        }
+        for name, pair in origins.items()
+    }
+    routes = [{"path": f"/{name}", "pool": name} for name in origins]
+    with running_balancer({"pools": pools, "routes": routes}, with_controller=True) as running:
+        for first, second in origins.values():
+            if first.connections or second.connections:
+                assert second.wait_until(lambda origin: len(origin.complete()) >= 2)
+        yield running
+
+
+def test_row_52_a_flapping_health_endpoint_costs_no_request(balancer: Balancer) -> None:
+    ends_at = time.monotonic() + 2
+    statuses = []
+    while time.monotonic() < ends_at:
+        statuses.append(get(balancer.port, "/flapping").status)
+    assert set(statuses) == {200}
+
+
+def test_row_53_good_probes_do_not_hide_failing_traffic(balancer: Balancer, origins: Origins) -> None:
+    statuses = [get(balancer.port, "/hollow").status for _ in range(20)]
+    assert statuses.count(500) == 5
+    first, _ = origins["hollow"]
+    probes = len(first.requests)
+    assert first.wait_until(lambda origin: len(origin.requests) >= probes + 3)
+    assert [get(balancer.port, "/hollow").status for _ in range(10)] == [200] * 10
+
+
+def test_row_53_bad_probes_take_out_what_would_answer(balancer: Balancer, origins: Origins) -> None:
+    first, second = origins["shy"]
+    assert first.wait_until(lambda origin: len(origin.complete()) >= PROBES_TO_FALL)
+    before = len(traffic(first))
+    assert [get(balancer.port, "/shy").status for _ in range(10)] == [200] * 10
+    assert len(traffic(first)) == before
+    assert len(traffic(second)) >= 10
+
+
+def test_row_54_an_outage_ends_soon_after_the_backends_return(balancer: Balancer, origins: Origins) -> None:
+    assert get(balancer.port, "/down").status == 503
+    for origin in origins["down"]:
+        origin.serve(saying(lambda: OK, OK))
+    returned = time.monotonic()
+    while get(balancer.port, "/down").status != 200:
+        assert time.monotonic() < returned + 2 * FAST_PROBE_S + SLACK_S
+        time.sleep(0.05)
+
+
+@dataclass
+class Named:
+    """What a resolver sees of a member."""
+
+    backend: Backend
+    addresses: Addresses = field(default=())
+
+
+def test_row_55_a_name_that_stops_resolving_keeps_its_last_addresses() -> None:
+    member = Named(Backend("a", host="backend.test", port=80))
+    answers: list[Addresses | OSError] = [((2, ("127.0.0.1", 80)),), OSError("no such host"), ((2, ("127.0.0.9", 80)),)]
+    seen = []
+
+    def look_up(host: str, port: int) -> Addresses:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    resolver = Resolver(lambda: [member], look_up)  # type: ignore[list-item]
+    for _ in range(3):
+        assert resolver.resolve_all()
+        seen.append(member.addresses[0][1][0])
+    assert seen == ["127.0.0.1", "127.0.0.1", "127.0.0.9"]
