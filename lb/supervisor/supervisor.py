@@ -114,8 +114,6 @@ class Supervisor:
         self._errands.tick(now)
         for plane in self._planes:
             self._on_events(plane.name, plane.tick(now))
-        if self._is_stopping and self._data.is_empty and self._control.current:
-            self._control.stop(signal.SIGTERM, now)  # after the data plane: it serves its metrics to the end
         if self._boot_deadline is not None and now >= self._boot_deadline:
             self._fail(FAILED, [f"no worker serves after {BOOT_PATIENCE_S:g} s"])
         self._start_wanted()
@@ -317,13 +315,11 @@ class Supervisor:
             notify.notify("STOPPING=1")
         self._is_stopping, self._boot_deadline = True, None
         self._errands.kill()
-        self._held.release(bind.address for bind in self._data.binds)
-        self._data.stop(signal.SIGQUIT if is_quick else signal.SIGTERM, now)
-        if is_quick:
-            self._control.stop(signal.SIGQUIT, now)
+        self._held.keep_only(set())
+        for plane in self._planes:
+            plane.stop(signal.SIGQUIT if is_quick else signal.SIGTERM, now)
 
     def _leave(self) -> int:
-        self._held.keep_only(set())
         if self._pid_file:
             self._pid_file.remove()
         return self._exit_code

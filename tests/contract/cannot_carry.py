@@ -2,4 +2,14 @@
 
 from __future__ import annotations
 
-CANNOT_CARRY: dict[tuple[str, str], str] = {}
+from typing import NamedTuple
+
+
+class Lost(NamedTuple):
+    """``status``: what the client gets instead of what it should; None: it differs otherwise."""
+
+    reason: str
+    status: int | None = None
+
+
+CANNOT_CARRY: dict[tuple[str, str], Lost] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,10 +147,17 @@ def wsgi(scene: Scene) -> Iterator[Balancer]:
 
 
 @pytest.fixture(scope="session")
-def subject(request: pytest.FixtureRequest, scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    """Parametrised indirectly by the subject's name."""
-    if request.param == "werkzeug":
-        with in_process(scene.config, tmp_path_factory.mktemp("werkzeug")) as application:
-            yield application
-    else:
-        yield Live(request.getfixturevalue(request.param).port)
+def werkzeug(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    with in_process(scene.config, tmp_path_factory.mktemp("werkzeug")) as application:
+        yield application
+
+
+@pytest.fixture
+def find_subject(request: pytest.FixtureRequest) -> Callable[[str], Subject]:
+    """A subject by its name; it is started when it is first asked for."""
+
+    def find(name: str) -> Subject:
+        found: Balancer | Subject = request.getfixturevalue(name)
+        return Live(found.port, ends_connections=name == "worker") if isinstance(found, Balancer) else found
+
+    return find

@@ -14,13 +14,14 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import gevent
+from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 from werkzeug.wrappers import Request
 
 from lb.config import snapshot as snapshots
 from lb.server.wsgi import Application
 from tests.contract.case import Case, Heard
-from tests.contract.script import Stage, bytes_of
+from tests.contract.script import PATIENCE_S, Stage, bytes_of
 from tests.support.raw_client import Answer
 from tests.support.recorded import Reader
 
@@ -33,14 +34,16 @@ class InProcess:
         self._client = Client(Application(lambda: snapshot_path), use_cookies=False)
 
     def converse(self, case: Case, stage: Stage) -> Heard:
-        return self._thread.submit(self._converse, case, stage).result()
+        return self._thread.submit(self._converse, case, stage).result(3 * PATIENCE_S)
 
     def _converse(self, case: Case, stage: Stage) -> Heard:
         interim: list[int] = []
         environ = environ_of(bytes_of(case.steps), case.peer)
         environ["wsgi.early_hints"] = lambda fields: interim.append(103)
         response = self._client.open(Request(environ), buffered=False)
-        answer = Answer(response.status_code, [(name.lower(), value) for name, value in response.headers], interim=interim)
+        answer = Answer(
+            response.status_code, [(name.lower(), value) for name, value in response.headers], interim=interim
+        )
         try:
             for piece in response.iter_encoded():
                 answer.body += piece
@@ -50,11 +53,17 @@ class InProcess:
             pass
         finally:
             response.close()
-        return Heard([answer])
+        return Heard([answer], _wire(response.status, response.headers, answer.body))
 
     def close(self) -> None:
         self._thread.submit(lambda: gevent.get_hub().destroy(destroy_loop=True)).result()
         self._thread.shutdown()
+
+
+def _wire(status: str, fields: Headers, body: bytes) -> bytes:
+    """The answer as a server without opinions would write it."""
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 def environ_of(raw: bytes, peer: str) -> dict[str, Any]:

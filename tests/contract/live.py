@@ -15,6 +15,10 @@ CANARY_BODY = b"the canary sings"
 """Answered by the balancer itself; tells whether a connection can still be used."""
 
 
+CLOSE_S = 0.3
+"""How long a connection that is to end may take to do so."""
+
+
 class Subject(Protocol):
     def converse(self, case: Case, stage: Stage) -> Heard:
         """Plays the client's part of a case, whatever comes."""
@@ -22,10 +26,12 @@ class Subject(Protocol):
 
 
 class Live:
-    """A balancer on a port."""
+    """A balancer on a port. Unless it ``ends_connections`` itself, a server in front of it decides that: then a
+    connection that should have ended may go on, but it must be in order."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, ends_connections: bool) -> None:
         self._port = port
+        self._ends_connections = ends_connections
 
     def converse(self, case: Case, stage: Stage) -> Heard:
         with RawClient(self._port, source=case.peer) as client:
@@ -33,7 +39,10 @@ class Live:
             for step in case.steps:
                 speaker.take(step)
             speaker.read_answers()
-            return speaker.heard()
+            heard = speaker.heard()
+            if not (heard.is_closed or self._ends_connections):
+                heard.is_closed = None
+            return heard
 
 
 class _Speaker:
@@ -64,9 +73,9 @@ class _Speaker:
             else:
                 self._client.sock.sendall(step)
 
-    def _read(self) -> bool:
+    def _read(self, patience_s: float = PATIENCE_S) -> bool:
         """Takes what comes next; False when nothing more will."""
-        self._client.sock.settimeout(PATIENCE_S)
+        self._client.sock.settimeout(patience_s)
         try:
             data = self._client.sock.recv(1 << 18)
         except TimeoutError:
@@ -87,9 +96,9 @@ class _Speaker:
         while not self._is_satisfied() and self._read():
             pass
         if self._case.closes:
-            while not self._is_closed and self._read():
+            while not self._is_closed and self._read(CLOSE_S):
                 pass
-        elif self._is_satisfied() and not self._is_closed and self._case.wanted:
+        if self._is_satisfied() and not self._is_closed and self._case.wanted:
             self._sing()
 
     def _is_satisfied(self) -> bool:

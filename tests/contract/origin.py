@@ -163,5 +163,3 @@ def scripted_origin() -> Iterator[ScriptedOrigin]:
         yield origin
     finally:
         origin.close()
-
-

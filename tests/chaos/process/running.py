@@ -46,7 +46,8 @@ class Run:
     status: int | None = None
 
     def __post_init__(self) -> None:
-        self.port, self.status_port, self.admin_port, self.spare_port = free_ports(4)
+        self.directory.mkdir(exist_ok=True)
+        self.port, self.status_port, self.admin_port, self.spare_port = own_ports(4)
         self.file = self.directory / "lb.yaml"
         self.configure()
 
@@ -97,8 +98,8 @@ class Run:
         wait_for(f"{count} x {event} in\n{self.log()[-3000:]}", lambda: self.events(event) >= count, deadline_s)
 
     def wait_until_ready(self) -> None:
-        before = self.out().count("lb ready")
-        wait_for("ready", lambda: self.has_ended() or self.out().count("lb ready") > before)
+        """Of the latest start."""
+        wait_for("ready", lambda: self.has_ended() or f"pid {self.pid} " in self.out())
         assert self.status is None, self.log()
 
     def has_ended(self) -> bool:
@@ -160,9 +161,19 @@ class Run:
             os.unlink(self.snapshot().segment)
 
 
+_given: set[int] = set()
+
+
+def own_ports(count: int) -> list[int]:
+    """Free ports that nobody else in this test run was given, bound by now or not."""
+    ports = [port for port in free_ports(count + len(_given)) if port not in _given][:count]
+    _given.update(ports)
+    return ports
+
+
 @contextlib.contextmanager
 def hello_backends(count: int) -> Iterator[list[int]]:
-    ports = free_ports(count)
+    ports = own_ports(count)
     pids = [
         spawn(Program((sys.executable, "-m", "tests.support.hello_backend", str(port)), os.environ)) for port in ports
     ]

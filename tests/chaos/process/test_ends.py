@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 from tests.chaos.process.load import Connection, load_on
 from tests.chaos.process.running import Run, wait_for
@@ -15,19 +16,28 @@ from tests.chaos.process.running import Run, wait_for
 TIMES = int(os.environ.get("LB_CHAOS_TIMES", "20"))
 
 
-def test_under_socket_activation_terms_and_starts_lose_nothing(idle: Run) -> None:
-    """As under a systemd socket unit: somebody else keeps the socket, ``lb run`` comes and goes."""
-    with socket.create_server(("127.0.0.1", idle.port), backlog=1024) as sock:
-        idle.start([sock], ["traffic"])
-        idle.wait_until_ready()
-        with load_on(idle.port) as tally:
-            for _ in range(TIMES):
-                idle.signal(signal.SIGTERM)
-                assert idle.wait_for_end() == 0
-                idle.start([sock], ["traffic"])
-                idle.wait_until_ready()
+def test_under_socket_activation_terms_and_starts_lose_nothing(tmp_path: Path, backends: list[int]) -> None:
+    """As under a systemd socket unit: somebody else keeps the socket, ``lb run`` comes and goes. Two of
+    them, each for half of the times: most of a restart is waiting."""
+    runs = [Run(tmp_path / name, backends) for name in ("a", "b")]
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", run.port), backlog=1024)) for run in runs]
+        for run, sock in zip(runs, sockets, strict=True):
+            stack.callback(run.end)
+            run.start([sock], ["traffic"])
+        for run in runs:
+            run.wait_until_ready()
+        tallies = [stack.enter_context(load_on(run.port)) for run in runs]
+        for _ in range(TIMES // 2):
+            for run in runs:
+                run.signal(signal.SIGTERM)
+            for run, sock in zip(runs, sockets, strict=True):
+                assert run.wait_for_end() == 0
+                run.start([sock], ["traffic"])
+            for run, tally in zip(runs, tallies, strict=True):
+                run.wait_until_ready()
                 tally.wait_for(tally.ok + 50)
-        assert (tally.refused, tally.failed) == (0, [])
+    assert [(tally.refused, tally.failed) for tally in tallies] == [(0, []), (0, [])]
 
 
 def test_term_lets_requests_end(run: Run) -> None:
@@ -110,7 +120,6 @@ def test_systemd_is_told_by_the_supervisor_alone(idle: Run) -> None:
         heard = []
         while not any(b"READY=1" in message for message in heard):
             heard.append(systemd.recv(4096))
-        idle.wait_until_ready() if "lb ready" not in idle.out() else None
         idle.signal(signal.SIGHUP)
         while not heard[-1].startswith(b"RELOADING=1\nMONOTONIC_USEC="):
             heard.append(systemd.recv(4096))

@@ -6,7 +6,7 @@ from random import Random
 
 from tests.contract.case import OK, Case, Saw, Wanted
 from tests.contract.cases.messages import answer, chunked, chunked_answer, refusal, request
-from tests.contract.script import Got, Pieces, Verb
+from tests.contract.script import Got, Pieces, TheyGot, Verb
 
 KIB = 1024
 NOISE = Random(7).randbytes(KIB * KIB)
@@ -95,9 +95,9 @@ CASES = [
     ),
     Case(
         "upload-trailers-that-may-not-be",
-        upload(body=chunked(b"hello", trailers=b"Content-Length: 3\r\n")),
+        (upload(body=b"5\r\nhello\r\n"), TheyGot(b"POST /up"), b"0\r\nContent-Length: 3\r\n\r\n"),
         client=refusal("bad_chunk"),
-        backend=(),
+        backend=Saw(is_complete=False),
         closes=True,
     ),
     Case(
@@ -170,9 +170,9 @@ CASES = [
     ),
     Case(
         "chunk-size-bad",
-        upload(body=b"0x5\r\nhello\r\n0\r\n\r\n"),
+        (upload(body=b"5\r\nhello"), TheyGot(b"POST /up"), b"\r\n0x5\r\nhello\r\n0\r\n\r\n"),
         client=refusal("bad_chunk"),
-        backend=(),
+        backend=Saw(is_complete=False),
         closes=True,
     ),
     Case(
@@ -191,9 +191,9 @@ CASES = [
     ),
     Case(
         "limit-chunked",
-        upload(body=chunked(NOISE[:1025]), host="small.test"),
+        (upload(body=b"400\r\n" + NOISE[:1024], host="small.test"), TheyGot(b"POST /up"), b"\r\n1\r\nx\r\n0\r\n\r\n"),
         client=refusal("body_too_large"),
-        backend=(),
+        backend=Saw(is_complete=False),
         closes=True,
     ),
     Case(

@@ -38,8 +38,12 @@ CASES = [
     ),
     Case(
         "field-connection-cannot-name-what-is-needed",
-        request("/", "Connection: Host, X-Forwarded-For, Content-Type", "Content-Type: text/x", method="POST", body=b"x"),
-        backend=Saw(fields={"host": ["lb.test"], "x-forwarded-for": ["127.0.0.1"], "content-type": ["text/x"]}, body=b"x"),
+        request(
+            "/", "Connection: Host, X-Forwarded-For, Content-Type", "Content-Type: text/x", method="POST", body=b"x"
+        ),
+        backend=Saw(
+            fields={"host": ["lb.test"], "x-forwarded-for": ["127.0.0.1"], "content-type": ["text/x"]}, body=b"x"
+        ),
     ),
     Case("field-te-trailers-only", request("/", "TE: gzip, trailers"), backend=Saw(fields={"te": ["trailers"]})),
     Case("field-te-without-trailers", request("/", "TE: gzip"), backend=Saw(fields={"te": []})),

@@ -96,9 +96,7 @@ CASES = [
         "forwarded-request-id-that-could-do-harm",
         request("/", 'X-Request-Id: a"} evil', "traceparent: 00-xyz"),
         peer=TRUSTED,
-        backend=Saw(
-            fields={"x-request-id": [NEW_ID], "traceparent": [re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-01")]}
-        ),
+        backend=Saw(fields={"x-request-id": [NEW_ID], "traceparent": [re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-01")]}),
     ),
     Case("via-is-extended", request("/", "Via: 1.0 fred"), backend=Saw(fields={"via": ["1.0 fred, 1.1 lb"]})),
     Case(

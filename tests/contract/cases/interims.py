@@ -83,14 +83,18 @@ CASES = [
         client=Wanted(interim=(103,)),
         raw=(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
     ),
-    Case("early-hints-not-to-http-1-0", request(version="1.0"), answer=HINTS + OK, client=Wanted(interim=()), closes=True),
+    Case(
+        "early-hints-not-to-http-1-0", request(version="1.0"), answer=HINTS + OK, client=Wanted(interim=()), closes=True
+    ),
     Case(
         "processing-is-passed-on",
         request(),
         answer=b"HTTP/1.1 102 Processing\r\n\r\n" + OK,
         client=Wanted(interim=(102,)),
     ),
-    Case("interim-flood", request(), answer=(HINTS * 11 + OK, Verb.CLOSE), client=Wanted(502, None, interim=(103,) * 10)),
+    Case(
+        "interim-flood", request(), answer=(HINTS * 11 + OK, Verb.CLOSE), client=Wanted(502, None, interim=(103,) * 10)
+    ),
     Case("switch-nobody-asked-for", request(), answer=(SWITCHED, Verb.CLOSE), client=refusal("bad_response")),
     Case(
         "websocket",
@@ -128,6 +132,10 @@ CASES = [
         request("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"),
         backend=Saw(fields=NO_UPGRADE),
     ),
-    Case("upgrade-tls-is-stripped", request("/", "Connection: Upgrade", "Upgrade: TLS/1.0"), backend=Saw(fields=NO_UPGRADE)),
+    Case(
+        "upgrade-tls-is-stripped",
+        request("/", "Connection: Upgrade", "Upgrade: TLS/1.0"),
+        backend=Saw(fields=NO_UPGRADE),
+    ),
     Case("upgrade-not-in-connection", request("/", *HANDSHAKE[1:]), backend=Saw(fields=NO_UPGRADE)),
 ]

@@ -23,7 +23,11 @@ def request(
 
 
 def answer(*fields: str, status: str = "200 OK", body: bytes = b"ok") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}"]).encode("latin-1") + b"\r\n\r\n" + body
+    return (
+        "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}"]).encode("latin-1")
+        + b"\r\n\r\n"
+        + body
+    )
 
 
 def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:

@@ -108,7 +108,8 @@ CASES = [
         "target-absolute-form-wins-over-host",
         request("http://lb.test:8080/abs", host="canary.test"),
         backend=Saw(
-            "GET /abs HTTP/1.1", {"host": ["lb.test:8080"], "x-forwarded-host": ["lb.test:8080"], "x-request-id": [NEW_ID]}
+            "GET /abs HTTP/1.1",
+            {"host": ["lb.test:8080"], "x-forwarded-host": ["lb.test:8080"], "x-request-id": [NEW_ID]},
         ),
     ),
     Case(

@@ -15,7 +15,9 @@ POLICIES = (
 INVALID = Wanted(400, b'{"error": "Invalid algorithm specified"}', {"content-type": ["application/json"]})
 
 
-def answers(name: str, expected: str, target: str = "/", *fields: str, host: str = "match.test", method: str = "GET") -> Case:
+def answers(
+    name: str, expected: str, target: str = "/", *fields: str, host: str = "match.test", method: str = "GET"
+) -> Case:
     """A request that a route of this name answers."""
     return Case(
         f"route-{name}",
@@ -90,7 +92,9 @@ CASES = [
     ),
     Case("health", request("/health", host="fixed.test"), client=Wanted(body=b"OK"), backend=()),
     *(Case(f"algo-{name}", request(f"/?algo={name}", host="algo.test")) for name in (*POLICIES, *ALGO_ALIASES)),
-    Case("algo-is-passed-on", request("/x?algo=random&b", host="algo.test"), backend=Saw("GET /x?algo=random&b HTTP/1.1")),
+    Case(
+        "algo-is-passed-on", request("/x?algo=random&b", host="algo.test"), backend=Saw("GET /x?algo=random&b HTTP/1.1")
+    ),
     Case("algo-unknown", request("/?algo=fastest", host="algo.test"), client=INVALID, backend=()),
     Case("algo-empty", request("/?algo=", host="algo.test"), client=INVALID, backend=()),
     Case("algo-where-nobody-may-choose", request("/?algo=fastest"), backend=Saw("GET /?algo=fastest HTTP/1.1")),
@@ -107,7 +111,9 @@ CASES = [
     Case(
         "error-as-text",
         request("/text", host="refused.test"),
-        client=Wanted(503, b"No backend available", {"content-type": ["text/plain; charset=utf-8"], "retry-after": ["1"]}),
+        client=Wanted(
+            503, b"No backend available", {"content-type": ["text/plain; charset=utf-8"], "retry-after": ["1"]}
+        ),
         backend=(),
     ),
     Case("backend-over-tls", request(host="tls.test"), backend=Saw(fields={"host": ["tls.test"]})),

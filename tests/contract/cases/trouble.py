@@ -11,14 +11,20 @@ CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n"
 
 
 def garbage(name: str, raw: bytes) -> Case:
-    return Case(f"garbage-{name}", request("/g", method="POST"), answer=(raw, Verb.CLOSE), client=refusal("bad_response"))
+    return Case(
+        f"garbage-{name}", request("/g", method="POST"), answer=(raw, Verb.CLOSE), client=refusal("bad_response")
+    )
 
 
 def truncated(name: str, part: bytes, *end: Verb) -> Case:
     """The client has the part before the backend leaves, so the answer cannot become an error."""
     steps: Script = (part, TheyGot(b"part"), *end)
     return Case(
-        f"truncated-{name}", request("/t", host="quick.test"), steps, Wanted(body=b"part", is_complete=False), closes=True
+        f"truncated-{name}",
+        request("/t", host="quick.test"),
+        steps,
+        Wanted(body=b"part", is_complete=False),
+        closes=True,
     )
 
 

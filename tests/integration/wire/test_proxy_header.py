@@ -69,5 +69,5 @@ def test_row_23_a_header_nobody_asked_for_is_400(balancer: Balancer, origin: Fau
     assert origin.requests == []
 
 
-def test_row_23_no_traceback(balancer: Balancer) -> None:
+def test_no_traceback(balancer: Balancer) -> None:
     assert "Traceback" not in balancer.log()

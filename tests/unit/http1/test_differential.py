@@ -84,8 +84,10 @@ REFUSED_BY_US: dict[str, Predicate] = {
 
 REFUSED_BY_OTHERS: dict[str, Predicate] = {
     "h11": lambda head: False,
-    # A list of known methods.
-    "httptools": lacks(rb"\A(?-i:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) "),
+    # A list of known methods; no tab behind "chunked".
+    "httptools": any_of(
+        lacks(rb"\A(?-i:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) "), holds(rb"^transfer-encoding:[ \t]*chunked *\t")
+    ),
     # Methods of 3 to 20 capitals; a second Content-Type.
     "gunicorn_h1c": any_of(
         lambda head: not re.match(rb"[A-Z0-9$\-_.]{3,20} ", head) or re.match(rb"[^ ]*[^A-Z]", head),
