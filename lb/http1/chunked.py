@@ -139,9 +139,15 @@ class ChunkedDecoder:
             raise ChunkError("chunk-size line too long")
         if end >= 0:
             return self._size(line), end + 2
-        if line and (not _starts_with_digit(line) or find_broken_line_end(line)):
+        if line and (not _starts_with_digit(line) or self._is_broken(buffer, at)):
             raise ChunkError("chunk-size line")
         return None
+
+    def _is_broken(self, buffer: bytes, at: int) -> bool:
+        """Whether an incomplete line or block at ``at`` can never become a good one. Looks only at what is
+        new: one that comes byte by byte must not cost the square of its length."""
+        seen = len(self._rest) - 1 if at == 0 else 0
+        return find_broken_line_end(buffer, max(at, seen)) is not None
 
     def _size(self, line: bytes) -> int:
         parts = _match_size_line(line)
@@ -167,10 +173,10 @@ class ChunkedDecoder:
         if found >= 0:
             self.trailers = self._parse(buffer[at : found + 2])
             return self._finish(buffer[found + 4 :])
+        if self._is_broken(buffer, at):
+            raise ChunkError("trailer line")
         self._in_trailers = True
         self._rest = buffer[at:]
-        if find_broken_line_end(self._rest):
-            raise ChunkError("trailer line")
         return None
 
     def _finish(self, unused: bytes) -> None:

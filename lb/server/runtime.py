@@ -20,7 +20,7 @@ import gevent
 from lb.config import snapshot as snapshots
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Backend, Health, Pool, Route, Snapshot
+from lb.model import Backend, Health, Pool, PoolTimeouts, Route, Snapshot
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
@@ -40,6 +40,8 @@ from lb.state.slot import WorkerSlot
 from lb.state.tickets import Tickets
 
 SEGMENT_CHECK_S = 1.0
+CONTROL_TIMEOUT_S = 5.0
+"""Its socket is held by the supervisor: with the controller dead nobody would answer for long."""
 _CURSORS = {"round_robin": SH_CURSOR, "weighted_round_robin": SH_CURSOR_WEIGHTED}
 _log = logging.getLogger("lb.runtime")
 
@@ -258,4 +260,5 @@ class LocalTickets:
 
 def _control_pool(state_dir: str) -> Pool:
     backend = Backend("control", unix_path=os.path.join(state_dir, "control.sock"))
-    return Pool("control", (backend,), policy="random", health=Health(type="none"))
+    timeouts = PoolTimeouts(first_byte_s=CONTROL_TIMEOUT_S, total_s=CONTROL_TIMEOUT_S)
+    return Pool("control", (backend,), policy="random", health=Health(type="none"), timeouts=timeouts)

@@ -17,22 +17,23 @@ from lb.supervisor.addresses import Bind
 from lb.supervisor.backoff import Backoff
 from lb.supervisor.plane import Child, Plane
 from lb.supervisor.spawn import python
-from lb.supervisor.wakeup import block, unblock
 
 VARIABLE = "LB_SUPERVISOR_STATE"
 
 
 @dataclass(frozen=True, slots=True)
 class Handdown:
-    """``sockets``: address to [fd, whether to unlink]. ``planes``: by name, see ``plane_state``."""
+    """``sockets``: address to [fd, whether to unlink]. ``planes``: by name, see ``plane_state``.
+    ``signals``: came, and were not acted on yet."""
 
     snapshot: str
     pid_fd: int
     sockets: dict[str, list[Any]]
     planes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    signals: list[int] = field(default_factory=list)
 
     def dump(self) -> str:
-        fields = ("snapshot", "pid_fd", "sockets", "planes")
+        fields = ("snapshot", "pid_fd", "sockets", "planes", "signals")
         return json.dumps({name: getattr(self, name) for name in fields})
 
     @classmethod
@@ -42,7 +43,7 @@ class Handdown:
         if not raw:
             return None
         state = json.loads(raw)
-        return cls(state["snapshot"], state["pid_fd"], state["sockets"], state["planes"])
+        return cls(state["snapshot"], state["pid_fd"], state["sockets"], state["planes"], state.get("signals", []))
 
 
 def plane_state(plane: Plane) -> dict[str, Any]:
@@ -66,13 +67,9 @@ def restore(plane: Plane, state: dict[str, Any], now: float) -> None:
 
 
 def become_next(file: str, handdown: Handdown) -> str:
-    """Exec the supervisor's code as it is on disk now. Returns only if that failed: why.
-
-    Signals are kept back until the new image can take them; they would kill it as it starts.
-    """
+    """Exec the supervisor's code as it is on disk now. Returns only if that failed: why."""
     fds = [fd for fd, _ in handdown.sockets.values()] + [handdown.pid_fd]
     argv = python("-m", "lb.supervisor", file)
-    block()
     try:
         for fd in fds:
             os.set_inheritable(fd, True)
@@ -80,7 +77,6 @@ def become_next(file: str, handdown: Handdown) -> str:
     except OSError as error:
         for fd in fds:
             os.set_inheritable(fd, False)
-        unblock()
         return error.strerror or str(error)
 
 

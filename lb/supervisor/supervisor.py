@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
@@ -281,16 +281,23 @@ class Supervisor:
         """Go on as the new code, in this very process. It does not return unless that is impossible."""
         if self._is_stopping:
             return
-        problems = result.problems if result.code else []
-        if not problems:
-            problems = [f"exec failed: {become_next(self._file, self._handdown())}"]
+        problems = result.problems if result.code else [self._exec()]
         for problem in problems:
             log.error("upgrade_refused", problem=problem)
 
-    def _handdown(self) -> Handdown:
+    def _exec(self) -> str:
+        """Returns only if it failed: why."""
+        missed = self._wakeup.hold()
+        problem = become_next(self._file, self._handdown([*self._wanted, *missed]))
+        self._wakeup.let_in()
+        for number in missed:
+            self._on_signal(number)
+        return f"exec failed: {problem}"
+
+    def _handdown(self, signals: Sequence[int] = ()) -> Handdown:
         assert self._pid_file is not None, "an upgrade before the start"
         planes = {plane.name: plane_state(plane) for plane in self._planes}
-        return Handdown(self._snapshot_path, self._pid_file.fd, self._held.as_dict(), planes)
+        return Handdown(self._snapshot_path, self._pid_file.fd, self._held.as_dict(), planes, list(signals))
 
     def _go_on(self, handdown: Handdown) -> None:
         """The new code's first steps: everything as it was, then new processes for both planes."""
@@ -304,6 +311,8 @@ class Supervisor:
         self._is_ready = True
         log.info("upgraded", pid=os.getpid(), generation=self._in_force.generation)
         self._hand_over(Changes(("new code",), ("new code",)))
+        for number in handdown.signals:
+            self._on_signal(number)
 
     # -- end --------------------------------------------------------------------------------
 

@@ -23,18 +23,19 @@ class Wakeup:
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in HANDLED:
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        self.let_in()
 
     def wait(self, timeout_s: float | None) -> list[int]:
         """Signals that came, in order, as soon as there are any; [] after ``timeout_s``."""
         ready, _, _ = select.select([self._read], [], [], timeout_s)
         return list(os.read(self._read, 4096)) if ready else []
 
+    def hold(self) -> list[int]:
+        """Before an exec: from now on signals wait for the new image instead of killing it as it starts.
+        Returns those that had come already, which would be lost with the pipe."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        return self.wait(0)
 
-def block() -> None:
-    """Before an exec: what comes in between waits for the new image instead of killing it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-
-
-def unblock() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+    def let_in(self) -> None:
+        """There was no exec after all."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)

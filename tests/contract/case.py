@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Union
 
 from tests.contract.script import Script, Step, script
 from tests.support.raw_client import Answer
@@ -17,7 +16,7 @@ from tests.support.recorded import Recorded
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-Value = Union[str, "re.Pattern[str]"]
+Value = str | re.Pattern[str]
 Values = Mapping[str, Sequence[Value]]
 """All values of a field by its lower case name, in order; none: the field must not be there."""
 

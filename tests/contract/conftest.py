@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.origin import ScriptedOrigin, scripted_origin
 from tests.contract.in_process import in_process
 from tests.contract.live import CANARY_BODY, Live, Subject
+from tests.contract.origin import ScriptedOrigin, scripted_origin
 from tests.support.balancer import Balancer, running_balancer
 from tests.unit.health.certificates import self_signed
 

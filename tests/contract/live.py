@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.contract.case import Case, Heard
 from tests.contract.origin import send_pieces
-from tests.contract.script import PATIENCE_S, Got, Pieces, Stage, Step, TheyGot
+from tests.contract.script import Got, Pieces, Stage, Step, TheyGot
 from tests.support.raw_client import Answer, RawClient, parse_answers
 
 CANARY = b"GET / HTTP/1.1\r\nHost: canary.test\r\n\r\n"
@@ -36,9 +36,8 @@ class Live:
     def converse(self, case: Case, stage: Stage) -> Heard:
         with RawClient(self._port, source=case.peer) as client:
             speaker = _Speaker(client, case, stage)
-            for step in case.steps:
-                speaker.take(step)
-            speaker.read_answers()
+            if all(map(speaker.take, case.steps)):
+                speaker.read_answers()
             heard = speaker.heard()
             if not (heard.is_closed or self._ends_connections):
                 heard.is_closed = None
@@ -55,15 +54,17 @@ class _Speaker:
         self._is_closed = False
         self._was_reset = False
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Step) -> bool:
+        """Whether the next step may follow."""
         if isinstance(step, Got):
-            self._read_until(step.mark)
-        elif isinstance(step, TheyGot):
+            return self._read_until(step.mark)
+        if isinstance(step, TheyGot):
             self._stage.backend.wait_for(step.mark)
         elif isinstance(step, (bytes, Pieces)):
             self._send(step)
         else:
             self._client.half_close()
+        return True
 
     def _send(self, step: bytes | Pieces) -> None:
         """Until the other side has had enough."""
@@ -73,9 +74,9 @@ class _Speaker:
             else:
                 self._client.sock.sendall(step)
 
-    def _read(self, patience_s: float = PATIENCE_S) -> bool:
+    def _read(self, patience_s: float | None = None) -> bool:
         """Takes what comes next; False when nothing more will."""
-        self._client.sock.settimeout(patience_s)
+        self._client.sock.settimeout(patience_s or self._stage.patience_s)
         try:
             data = self._client.sock.recv(1 << 18)
         except TimeoutError:
@@ -87,9 +88,11 @@ class _Speaker:
         self._stage.client.add(data)
         return bool(data)
 
-    def _read_until(self, mark: bytes) -> None:
+    def _read_until(self, mark: bytes) -> bool:
         while mark not in self._stage.client:
-            assert self._read(), f"{mark!r} never came; got {bytes(self._stage.client)!r}"
+            if not self._read():
+                return False
+        return True
 
     def read_answers(self) -> None:
         """Until the answers that the case wants are here, or no more come."""
@@ -98,7 +101,7 @@ class _Speaker:
         if self._case.closes:
             while not self._is_closed and self._read(CLOSE_S):
                 pass
-        if self._is_satisfied() and not self._is_closed and self._case.wanted:
+        elif self._is_satisfied() and not self._is_closed and self._case.wanted:
             self._sing()
 
     def _is_satisfied(self) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from tests.contract.case import OK
-from tests.contract.script import Got, Pieces, Script, Stage, TheyGot, Verb
+from tests.contract.script import PATIENCE_S, Got, Pieces, Script, Stage, TheyGot, Verb
 from tests.support.recorded import Ended, Reader, Recorded
 
 
@@ -30,10 +30,10 @@ class ScriptedOrigin:
         self._open: set[socket.socket] = set()
         self.port = self.listen(socket.AF_INET, ("127.0.0.1", 0))
 
-    def play(self, steps: Script) -> Stage:
+    def play(self, steps: Script, patience_s: float = PATIENCE_S) -> Stage:
         """From the next request on; what was seen before is forgotten."""
         with self._changed:
-            self.stage, self.steps, self.requests = Stage(), steps, []
+            self.stage, self.steps, self.requests = Stage(patience_s), steps, []
         return self.stage
 
     def listen(self, family: socket.AddressFamily, address: object, tls: ssl.SSLContext | None = None) -> int:
@@ -45,9 +45,9 @@ class ScriptedOrigin:
         threading.Thread(target=self._accept, args=(listening, tls), daemon=True).start()
         return 0 if family == socket.AF_UNIX else int(listening.getsockname()[1])
 
-    def wait_for(self, count: int, *, complete: bool, deadline_s: float = 3.0) -> list[Recorded]:
+    def wait_for(self, count: int, *, complete: bool) -> list[Recorded]:
         """The requests seen, as soon as there are ``count``, complete if asked; what there is at the deadline."""
-        deadline = time.monotonic() + deadline_s
+        deadline = time.monotonic() + self.stage.patience_s
         with self._changed:
             while not self._has(count, complete=complete) and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(min(left, 0.02))

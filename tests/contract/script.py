@@ -10,10 +10,11 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Union
 
 PATIENCE_S = 4.0
 """How long a step waits for its mark before the case has failed."""
+SHORT_PATIENCE_S = 0.8
+"""The same where the case is expected to fail."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,15 @@ class Verb(Enum):
     """FIN, and reads on."""
 
 
-Step = Union[bytes, Got, TheyGot, Pieces, Verb]
+Step = bytes | Got | TheyGot | Pieces | Verb
 Script = tuple[Step, ...]
 
 
 class Tape:
     """Everything one side has received in a case. Threads wait on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
         self._data = bytearray()
         self._changed = threading.Condition()
 
@@ -80,7 +82,7 @@ class Tape:
 
     def wait_for(self, mark: bytes) -> None:
         """AssertionError if ``mark`` does not come."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         with self._changed:
             while mark not in self._data:
                 left = deadline - time.monotonic()
@@ -89,11 +91,12 @@ class Tape:
 
 
 class Stage:
-    """The two tapes of one case."""
+    """The two tapes of one case, and how long either side waits for the other."""
 
-    def __init__(self) -> None:
-        self.client = Tape()
-        self.backend = Tape()
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self.patience_s = patience_s
+        self.client = Tape(patience_s)
+        self.backend = Tape(patience_s)
 
 
 def script(steps: Step | Script) -> Script:

@@ -6,6 +6,7 @@ number of connections, silent. For tests that count requests, so it must never l
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 
@@ -17,6 +18,11 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
 
 def serve(sock: socket.socket, _peer: object) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # a killed worker resets its connections
+        answer_all(sock)
+
+
+def answer_all(sock: socket.socket) -> None:
     unread = b""
     while True:
         head, separator, rest = unread.partition(b"\r\n\r\n")

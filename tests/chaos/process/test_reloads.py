@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 from tests.chaos.process.load import load_on
@@ -43,7 +44,19 @@ def test_upgrades_replace_every_process_and_lose_nothing(run: Run) -> None:
     assert run.events("upgraded") == TIMES
     assert len(os.listdir(f"/proc/{run.pid}/fd")) == fds
     wait_for("the end of all earlier processes", lambda: len(run.descendants()) == 2 + 1 + run.workers, 15.0)
-    assert zombies_of(run.pid) == []
+    wait_for("no zombies", lambda: not zombies_of(run.pid), 5.0)
+
+
+def test_signals_that_come_during_an_upgrade_are_not_lost(run: Run) -> None:
+    run.signal(signal.SIGUSR2)
+    for _ in range(20):
+        run.signal(signal.SIGHUP)
+        time.sleep(0.03)  # spread over the life of the publisher, the rehearsal and the exec
+    run.signal(signal.SIGUSR2)
+    run.wait_for_event("upgraded", 2)
+    run.signal(signal.SIGTERM)
+    assert run.wait_for_end() == 0
+    assert run.descendants() == []
 
 
 def test_a_broken_file_changes_nothing(run: Run) -> None:

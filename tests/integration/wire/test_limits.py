@@ -1,8 +1,10 @@
-"""Rows 5, 17, 21: what is too large, just before and just behind the line."""
+"""Rows 5, 17, 21, 30: what is too large, just before and just behind the line."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.support.raw_client import RawClient, exchange, request
 
 BODY_LIMIT = 1000
 LINE_LIMIT = 8190
+PER_CLIENT = 5
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,8 @@ def origin() -> Iterator[FaultOrigin]:
 
 @pytest.fixture(scope="module")
 def balancer(origin: FaultOrigin) -> Iterator[Balancer]:
-    config = {**simple_config([origin.port]), "listeners": {"traffic": {"body_limit": BODY_LIMIT}}}
+    listeners = {"traffic": {"body_limit": BODY_LIMIT}, "capped": {"max_connections_per_client": PER_CLIENT}}
+    config = {**simple_config([origin.port]), "listeners": listeners}
     with running_balancer(config) as running:
         yield running
 
@@ -102,3 +106,26 @@ def test_row_17_a_body_that_is_too_large_is_refused_without_100(balancer: Balanc
     assert (received.answer("POST").status, received.answer("POST").interim) == (413, [])
     assert received.is_closed
     assert origin.requests == []
+
+
+def test_row_30_one_client_cannot_hold_all_connections(balancer: Balancer) -> None:
+    hog, other = "127.4.0.1", "127.4.0.2"
+    port = balancer.ports["capped"]
+    with ExitStack() as held:
+        clients = [held.enter_context(RawClient(port, source=hog)) for _ in range(PER_CLIENT)]
+        for client in clients:
+            client.send(request())
+            assert client.receive_until(b"ok 0\n").answer().status == 200
+        assert _first_status(port, hog) == 429
+        assert _first_status(port, other) == 200
+    deadline = time.monotonic() + 5
+    while _first_status(port, hog) != 200:
+        assert time.monotonic() < deadline
+
+
+def _first_status(port: int, source: str) -> int:
+    with RawClient(port, source=source) as client:
+        client.send_pieces([request(fields=[CLOSE])], 0.0)
+        received = client.receive(idle_s=3)
+    assert received.is_closed
+    return received.answers()[0].status

@@ -27,6 +27,31 @@ def test_row_25_a_head_that_dribbles_in_is_408_after_the_head_timeout(impatient_
     assert CLIENT_TIMEOUT_S * 0.9 < received.elapsed_s < CLIENT_TIMEOUT_S + SLACK_S
 
 
+def test_row_25_long_heads_that_dribble_slow_nobody_else(worker_lane: Lane) -> None:
+    """Each byte must cost what a byte costs, not another look at the 60 KB before it."""
+    worker_lane.serve(answering())
+    port = worker_lane.balancer.port
+    with ExitStack() as held, ThreadPoolExecutor(1) as sender:
+        slow = [held.enter_context(RawClient(port)) for _ in range(16)]
+        for client in slow:
+            client.send(request(worker_lane.path, fields=["X-Pad: " + "x" * 600] * 95)[:-2])
+        dribbled = sender.submit(_dribble, slow, 1.5)
+        took = []
+        while not dribbled.done():
+            started = time.monotonic()
+            assert worker_lane.get().status == 200
+            took.append(time.monotonic() - started)
+    assert sorted(took)[len(took) // 2] < 0.05
+
+
+def _dribble(clients: list[RawClient], seconds: float) -> None:
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        for client in clients:
+            client.send(b"X")
+        time.sleep(0.002)
+
+
 def test_row_25_a_silent_connection_is_closed_without_a_word(impatient_lane: Lane) -> None:
     with RawClient(impatient_lane.balancer.port) as client:
         received = client.receive(idle_s=5)
