@@ -131,20 +131,21 @@ class RequestHead:
         return self.fields.close or not self.fields.keep_alive
 
 
-def find_head_end(buffer: bytes) -> int:
-    """Index behind the head's empty line, or 0 if it is not complete yet.
+def find_head_end(buffer: bytes, seen: int = 0) -> int:
+    """Index behind the head's empty line, or 0 if it is not complete yet. ``seen``: how much of it was
+    looked at before; a head that comes byte by byte must not cost the square of its length.
 
     Raises RequestError as soon as what is there can no longer become a head, so that junk is not
     waited for, and so that no more than the limits is ever held.
     """
-    end = buffer.find(b"\r\n\r\n")
+    end = buffer.find(b"\r\n\r\n", max(0, seen - 3))
     if end >= 0 and end < MAX_HEAD_BYTES:
         return end + 4
     if len(buffer) > MAX_LINE_BYTES and b"\r\n" not in buffer[: MAX_LINE_BYTES + 2]:
         raise RequestError("uri_too_long")
     if len(buffer) >= MAX_HEAD_BYTES:
         raise RequestError("head_too_large")
-    if broken := find_broken_line_end(buffer):
+    if broken := find_broken_line_end(buffer, max(0, seen - 1)):
         raise RequestError("bad_request", f"byte {buffer[broken.start()]:#04x} at {broken.start()}")
     return 0
 

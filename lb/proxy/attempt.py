@@ -122,6 +122,8 @@ def _pump(exchange: Exchange, connection: BackendConnection) -> None:
 
 def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[ResponseHead, bytes]:
     buffer = connection.recv_later()
+    if buffer:
+        connection.is_reused = False  # whatever happens now, it was not stale
     interims = 0
     while True:
         end = find_response_head_end(buffer) if buffer else 0

@@ -66,7 +66,7 @@ class RequestServer:
         """PROXY header and TLS handshake, where the listener has them; False: the connection is over."""
         entrance = connection.entrance
         if entrance.proxy_protocol:
-            deadline.set(monotonic() + entrance.timeouts.head_s, "head_timeout")
+            deadline.set(monotonic() + entrance.timeouts.handshake_s, "head_timeout")
             try:
                 _read_proxy_header(connection)
             except RequestError as error:
@@ -102,8 +102,9 @@ class RequestServer:
                     if not buffer:
                         raise ClientEnded
                     raise RequestError("bad_request", "closed inside a head")
+                seen = len(buffer)
                 buffer = without_empty_lines(buffer + data)
-                end = find_head_end(buffer) if buffer else 0
+                end = find_head_end(buffer, seen if len(buffer) > seen else 0) if buffer else 0
             deadline.at = NEVER
         connection.buffer = buffer[end:]
         return parse_request(buffer[:end], connection.fields)

@@ -26,6 +26,9 @@ _OUT_OF_DESCRIPTORS_PAUSE_S = 0.2
 _FULL_PAUSE_S = 0.1
 USER_TIMEOUT_MS = 30_000
 KEEPALIVE_IDLE_S = 15
+UNSENT_BYTES = 128 * 1024
+"""Most that the kernel holds for a client that does not read: else it is megabytes, and a slow reader's
+progress shows only every third of that."""
 _log = logging.getLogger("lb.accept")
 
 
@@ -121,6 +124,7 @@ def most_connections() -> int:
 def _inherit_options(sock: Any) -> None:
     """Set once here, accepted sockets have them too: no Nagle delay, and a peer that vanished is noticed."""
     sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NODELAY, 1)
+    sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     sock.setsockopt(constants.SOL_SOCKET, constants.SO_KEEPALIVE, 1)
     sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

@@ -7,6 +7,7 @@ interim answers but 103, upgrades) is listed in docs/architecture.md.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -24,6 +25,7 @@ from greenlet import getcurrent
 from werkzeug.wsgi import ClosingIterator
 
 from lb.errors import AnswerAborted, ConfigError, LbError, RequestError
+from lb.http1.fields import MAX_HEAD_BYTES
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.request import RequestFields, RequestHead, parse_request
 from lb.proxy.answer import NO_BODY, Answer
@@ -135,7 +137,12 @@ class Application:
                 answer.reader.abort()
             core.record(exchange)
             return [answer.first] if sends_body else []
-        return ClosingIterator(_body(exchange, answer), lambda: _close(exchange, core, answer))
+        sweeper = self._runtime().sweeper
+        sweeper.deadlines.add(exchange.deadline)
+        return ClosingIterator(
+            _body(exchange, answer),
+            [lambda: sweeper.deadlines.discard(exchange.deadline), lambda: _close(exchange, core, answer)],
+        )
 
 
 def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
@@ -152,7 +159,7 @@ def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
             yield piece
     except (AnswerAborted, Expired) as error:
         exchange.reason = "upstream_truncated"
-        raise ConnectionAbortedError(str(error)) from None
+        raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
 
 
 def _close(exchange: Exchange, core: Core, answer: Answer) -> None:
@@ -176,13 +183,16 @@ def head_of(environ: Environ, known: RequestFields | None = None) -> RequestHead
     lines = [f"{environ['REQUEST_METHOD']} {target} HTTP/{version}"]
     for key, value in environ.items():
         if key[:5] == "HTTP_" and key not in _NOT_FIELDS:
-            lines.append(f"{_field_name(key)}: {value.replace(',', ';') if key == 'HTTP_COOKIE' else value}")
+            lines.append(f"{_field_name(key)}: {value.replace(',', '; ') if key == 'HTTP_COOKIE' else value}")
     if environ.get("CONTENT_TYPE"):
         lines.append(f"Content-Type: {environ['CONTENT_TYPE']}")
     if environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:
         lines.append(f"Content-Length: {environ['CONTENT_LENGTH']}")
     lines.append("\r\n")
-    return parse_request("\r\n".join(lines).encode("latin-1"), known)
+    head = "\r\n".join(lines).encode("latin-1")
+    if len(head) > MAX_HEAD_BYTES:
+        raise RequestError("head_too_large")
+    return parse_request(head, known)
 
 
 def _quoted_target(environ: Environ) -> str:

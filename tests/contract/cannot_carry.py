@@ -39,7 +39,7 @@ WSGI: dict[str, Lost] = {
     "head-field-too-long": REFUSED_431,
     "head-too-many-fields": REFUSED_431,
     "http-1-0-with-chunks-is-refused": REFUSED_400,
-    "pipelining-good-then-bad": REFUSED_400,
+    "pipelining-good-then-bad": Lost(REFUSED_400.reason),
     "empty-lines-before": Lost(REFUSED_400.reason),
     "upload-trailers": TRAILERS,
     "download-trailers": TRAILERS,

@@ -23,6 +23,17 @@ UNPROBED = {"type": "none"}
 QUICK = {"connect": "300ms", "first_byte": "400ms", "idle": "400ms", "total": "1s"}
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+HAS_IPV6 = has_ipv6()
+
+
 @dataclass
 class Scene:
     """A backend in its scripted origin's hands, and the addresses at which it is found."""
@@ -70,7 +81,7 @@ def configured(origin: ScriptedOrigin, stack: ExitStack, folder: Path) -> dict[s
     good, good_cert = secured(origin, folder / "good", "127.0.0.1")
     wrong, wrong_cert = secured(origin, folder / "wrong", "wrong.test")
     origin.listen(socket.AF_UNIX, str(folder / "origin.sock"))
-    v6_port = origin.listen(socket.AF_INET6, ("::1", 0))
+    v6_port = origin.listen(socket.AF_INET6, ("::1", 0)) if HAS_IPV6 else 1
     refused = [f"http://127.0.0.1:{refusing_port(stack)}" for _ in range(2)]
     pools = {
         "main": pool(main),

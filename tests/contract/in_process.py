@@ -41,7 +41,11 @@ class InProcess:
         return self._body
 
     def converse(self, case: Case, stage: Stage) -> Heard:
-        return self._thread.submit(self._converse, case, stage).result(3 * PATIENCE_S)
+        talk = self._thread.submit(self._converse, case, stage)
+        try:
+            return talk.result(3 * PATIENCE_S)
+        finally:
+            talk.cancel()  # one that waits behind a stuck one must not come out in a later case
 
     def _converse(self, case: Case, stage: Stage) -> Heard:
         interim: list[int] = []

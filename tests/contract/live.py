@@ -15,7 +15,7 @@ CANARY_BODY = b"the canary sings"
 """Answered by the balancer itself; tells whether a connection can still be used."""
 
 
-CLOSE_S = 0.3
+CLOSE_S = 1.0
 """How long a connection that is to end may take to do so."""
 
 
@@ -38,6 +38,7 @@ class Live:
             speaker = _Speaker(client, case, stage)
             if all(map(speaker.take, case.steps)):
                 speaker.read_answers()
+                speaker.part(is_awaited=self._ends_connections)
             heard = speaker.heard()
             if not (heard.is_closed or self._ends_connections):
                 heard.is_closed = None
@@ -98,8 +99,11 @@ class _Speaker:
         """Until the answers that the case wants are here, or no more come."""
         while not self._is_satisfied() and self._read():
             pass
+
+    def part(self, *, is_awaited: bool) -> None:
+        """Sees whether the connection ends, if that is its own affair; or whether it can still be used."""
         if self._case.closes:
-            while not self._is_closed and self._read(CLOSE_S):
+            while is_awaited and not self._is_closed and self._read(CLOSE_S):
                 pass
         elif self._is_satisfied() and not self._is_closed and self._case.wanted:
             self._sing()

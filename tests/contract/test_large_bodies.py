@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -36,7 +36,7 @@ class Bulk:
                 sock, _ = self._listening.accept()
             except OSError:
                 return
-            with sock:
+            with sock, contextlib.suppress(OSError):
                 sock.settimeout(30)
                 self._serve(sock)
 
@@ -70,9 +70,9 @@ def _hash(sock: socket.socket, data: bytes, size: int) -> str:
     return found.hexdigest()
 
 
-@contextmanager
+@contextlib.contextmanager
 def balanced(subject: str) -> Iterator[Balancer]:
-    with closing(Bulk()) as origin:
+    with contextlib.closing(Bulk()) as origin:
         config = {"pools": {"bulk": {"backends": [f"http://127.0.0.1:{origin.port}"], "health": UNPROBED}}}
         with running_balancer(config, subject) as balancer:  # type: ignore[arg-type]
             yield balancer

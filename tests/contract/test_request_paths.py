@@ -9,7 +9,7 @@ import pytest
 from tests.contract.cannot_carry import CANNOT_CARRY
 from tests.contract.case import Case, Heard, check
 from tests.contract.cases import CASES
-from tests.contract.conftest import SUBJECTS, Scene
+from tests.contract.conftest import HAS_IPV6, SUBJECTS, Scene
 from tests.contract.live import Subject
 from tests.contract.script import PATIENCE_S, SHORT_PATIENCE_S, script
 from tests.support.recorded import Recorded
@@ -41,6 +41,8 @@ def play(find_subject: Callable[[str], Subject], scene: Scene) -> Play:
 
 @pytest.mark.parametrize(("subject", "case"), CARRIED, ids=ids(CARRIED))
 def test_case(subject: str, case: Case, play: Play) -> None:
+    if case.id == "backend-over-ipv6" and not HAS_IPV6:
+        pytest.skip("this machine has no ::1")
     check(case, *play(subject, case))
 
 
@@ -52,7 +54,7 @@ def test_case_that_cannot_be_carried(subject: str, case: Case, play: Play) -> No
         check(case, heard, requests)
     status = CANNOT_CARRY[subject, case.id].status
     if status is not None:
-        assert [answer.status for answer in heard.answers][-1:] == [status]
+        assert heard.data.startswith(f"HTTP/1.1 {status} ".encode()), heard.data[:100]
         assert requests == []
 
 

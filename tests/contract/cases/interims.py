@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.case import OK, Case, Saw, Wanted
+from tests.contract.case import OK, Case, Saw, Values, Wanted
 from tests.contract.cases.messages import refusal, request, unavailable
 from tests.contract.script import Got, Verb
 
@@ -20,7 +20,7 @@ SWITCHED = (
     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 )
 FRAME = bytes(range(256))
-NO_UPGRADE = {"upgrade": [], "connection": [], "http2-settings": []}
+NO_UPGRADE: Values = {"upgrade": [], "connection": [], "http2-settings": []}
 
 CASES = [
     Case(

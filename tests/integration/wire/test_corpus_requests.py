@@ -16,8 +16,6 @@ CASES = request_cases()
 WSGI_CANNOT = {
     "rl-49": "gunicorn's own limit of a request line is 4,094 bytes, unless it is raised by an option",
     "chunk-31": "gunicorn waits for a chunk of 2^64+5 bytes",
-    "size-05": "gunicorn bounds each field and their number, not all together",
-    "hf-24": "gunicorn joins Cookie lines before an application sees them",
 }
 """Cases that the worker path serves right and a WSGI application cannot: the server in front decides."""
 

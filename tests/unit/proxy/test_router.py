@@ -1,0 +1,281 @@
+"""Which route a request takes, against a loop that asks one route after the other."""
+
+from __future__ import annotations
+
+import re
+import time
+from statistics import median
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lb.http1.request import RequestHead
+from lb.model import FieldMatch, Route
+from lb.proxy.router import Router, normal_path
+from tests.support.scripted import head_of
+
+
+def router_of(*routes: Route) -> Router:
+    """One whose payload is the route's id."""
+    return Router((route, route.id) for route in routes)
+
+
+def taken(routes: list[Route] | tuple[Route, ...], target: str = "/", host: str = "lb.test", *fields: str) -> str:
+    return router_of(*routes).match(head_of(f"GET {target} HTTP/1.1", *fields, host=host))
+
+
+def route(name: str, **match: object) -> Route:
+    return Route(name, "health", **match)  # type: ignore[arg-type]
+
+
+ELSE = route("else")
+
+
+def test_the_first_that_matches_wins() -> None:
+    assert taken((route("api", path="/api"), route("all"), route("never", path="/api/v1")), "/api/v1") == "api"
+
+
+def test_nothing_matches() -> None:
+    assert taken((route("api", path="/api"),), "/other") is None
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked", "matches"),
+    [
+        (("a.test",), "a.test", True),
+        (("a.test",), "A.Test", True),
+        (("a.test",), "a.test:8080", True),
+        (("a.test",), "a.test:", True),
+        (("a.test",), "b.a.test", False),
+        (("a.test:81",), "a.test:81", True),
+        (("a.test:81",), "a.test", False),
+        (("a.test:81",), "a.test:82", False),
+        (("*.a.test",), "b.a.test", True),
+        (("*.a.test",), "c.b.a.test:8080", True),
+        (("*.a.test",), "a.test", False),
+        (("*.a.test",), "ba.test", False),
+        (("[::1]",), "[::1]", True),
+        (("[::1]",), "[::1]:8080", True),
+        (("[::1]:8080",), "[::1]", False),
+        (("a.test", "b.test"), "b.test", True),
+    ],
+)
+def test_hosts(hosts: tuple[str, ...], asked: str, matches: bool) -> None:
+    assert taken((route("host", hosts=hosts), ELSE), host=asked) == ("host" if matches else "else")
+
+
+def test_a_name_under_a_wildcard_is_its_own() -> None:
+    """Whatever its first label is, even one that a router could use as an example of the wildcard."""
+    routes = (route("exact", hosts=("x.a.test",)), route("wild", hosts=("*.a.test",)))
+    assert taken(routes, host="x.a.test") == "exact"
+    assert taken(routes, host="y.a.test") == "wild"
+
+
+def test_the_order_of_routes_beats_how_well_a_host_fits() -> None:
+    routes = (route("wide", hosts=("*.test",)), route("exact", hosts=("a.test",)))
+    assert taken(routes, host="a.test") == "wide"
+
+
+def test_a_request_without_host_takes_a_route_without_one() -> None:
+    head = head_of("GET / HTTP/1.0", host=None)
+    assert router_of(route("host", hosts=("a.test",)), ELSE).match(head) == "else"
+
+
+@pytest.mark.parametrize(
+    ("match", "target", "matches"),
+    [
+        ({"path": "/api"}, "/api", True),
+        ({"path": "/api"}, "/api/", True),
+        ({"path": "/api"}, "/api/x?y", True),
+        ({"path": "/api"}, "/apis", False),
+        ({"path": "/api"}, "/API", False),
+        ({"path": "/api/"}, "/api/x", True),
+        ({"path": "/api"}, "//api//x", True),
+        ({"path": "/api"}, "/x/../api", True),
+        ({"path": "/api"}, "/api/../x", False),
+        ({"path": "/api"}, "/%61pi/x", True),
+        ({"path": "/api"}, "/api%2Fx", False),
+        ({"path": "/"}, "/anything", True),
+        ({"path": "/one", "exact": True}, "/one", True),
+        ({"path": "/one", "exact": True}, "/one?two", True),
+        ({"path": "/one", "exact": True}, "/one/", False),
+        ({"path": "/one", "exact": True}, "/./one", True),
+        ({"path": "/", "exact": True}, "/", True),
+        ({"path": "/", "exact": True}, "/x", False),
+        ({"methods": ("POST",)}, "/", False),
+        ({"methods": ("POST", "GET")}, "/", True),
+        ({"query": (FieldMatch("v"),)}, "/?v", True),
+        ({"query": (FieldMatch("v"),)}, "/?w=v", False),
+        ({"query": (FieldMatch("v", "a b"),)}, "/?v=1&v=a+b", True),
+        ({"query": (FieldMatch("v", "2"),)}, "/?v=22", False),
+        ({"query": (FieldMatch("v", "2.*", regex=True),)}, "/?v=22", True),
+        ({"query": (FieldMatch("v", "2", regex=True),)}, "/?v=22", False),
+    ],
+)
+def test_what_else_a_route_may_ask(match: dict[str, object], target: str, matches: bool) -> None:
+    assert taken((route("wanted", **match), ELSE), target) == ("wanted" if matches else "else")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fields", "matches"),
+    [
+        (FieldMatch("X-Beta"), ("x-beta:",), True),
+        (FieldMatch("x-beta"), ("X-Beta: yes",), True),
+        (FieldMatch("X-Beta"), ("X-Beta2: yes",), False),
+        (FieldMatch("X-Beta", "yes"), ("X-Beta: no", "X-Beta:  yes "), True),
+        (FieldMatch("X-Beta", "yes"), ("X-Beta: yes, no",), False),
+        (FieldMatch("X-Beta", "y.s", regex=True), ("X-Beta: yes",), True),
+        (FieldMatch("X-Beta", "y.s", regex=True), ("X-Beta: yes!",), False),
+    ],
+)
+def test_header_conditions(wanted: FieldMatch, fields: tuple[str, ...], matches: bool) -> None:
+    assert taken((route("wanted", headers=(wanted,)), ELSE), "/", "lb.test", *fields) == (
+        "wanted" if matches else "else"
+    )
+
+
+def test_a_query_of_too_many_fields_matches_nothing() -> None:
+    routes = (route("query", query=(FieldMatch("v"),)), ELSE)
+    assert taken(routes, "/?v&" + "&".join(["x"] * 300)) == "else"
+
+
+# --- against one route after the other
+
+
+def naive_host(hosts: tuple[str, ...], asked: str) -> bool:
+    name = re.sub(":[0-9]*$", "", asked)
+    return not hosts or any(
+        name.endswith(host[1:]) and name != host[1:] if host.startswith("*.") else host in (asked, name)
+        for host in hosts
+    )
+
+
+def naive_path(wanted: str, exact: bool, path: str) -> bool:
+    if exact:
+        return not wanted or path == wanted
+    return wanted in ("", "/") or path == wanted.rstrip("/") or path.startswith(wanted.rstrip("/") + "/")
+
+
+def naive(routes: list[Route], head: RequestHead, fields: dict[str, str]) -> str | None:
+    query = parse_qsl(head.query.decode(), keep_blank_values=True)
+    for one in routes:
+        if (
+            naive_host(one.hosts, head.authority.decode())
+            and naive_path(one.path, one.exact, normal_path(head.path).decode())
+            and (not one.methods or head.method.decode() in one.methods)
+            and all(wanted.value in (None, fields.get(wanted.name)) and wanted.name in fields for wanted in one.headers)
+            and all(any(k == w.name and w.value in (None, v) for k, v in query) for w in one.query)
+        ):
+            return one.id
+    return None
+
+
+LABELS = st.sampled_from(["a", "b", "x"])
+NAMES = st.lists(LABELS, min_size=1, max_size=3).map(lambda labels: ".".join([*labels, "test"]))
+HOSTS = st.builds(lambda name, kind: {"exact": name, "wild": f"*.{name}", "port": f"{name}:81"}[kind],
+                  NAMES, st.sampled_from(["exact", "wild", "port"]))  # fmt: skip
+PATHS = st.lists(st.sampled_from(["", "a", "b", "ab"]), max_size=3).map(lambda parts: "/" + "/".join(parts))
+CONDITIONS = st.builds(FieldMatch, st.sampled_from(["k", "l"]), st.sampled_from([None, "1", "2"]))
+ROUTES = st.lists(
+    st.builds(
+        lambda hosts, path, exact, methods, headers, query: route(
+            "", hosts=hosts, path=normal_path(path.encode()).decode(), exact=exact, methods=methods, headers=headers,
+            query=query,
+        ),
+        st.lists(HOSTS, max_size=2).map(tuple),
+        PATHS,
+        st.booleans(),
+        st.sampled_from([(), (), ("GET",), ("POST", "PUT")]),
+        st.lists(CONDITIONS, max_size=1).map(tuple),
+        st.lists(CONDITIONS, max_size=1).map(tuple),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(
+    routes=ROUTES,
+    host=st.builds(lambda name, port: name + port, NAMES, st.sampled_from(["", ":81", ":82"])),
+    path=PATHS,
+    query=st.dictionaries(st.sampled_from(["k", "l"]), st.sampled_from(["1", "2"])),
+    fields=st.dictionaries(st.sampled_from(["k", "l"]), st.sampled_from(["1", "2"])),
+    method=st.sampled_from(["GET", "POST"]),
+)
+def test_the_same_as_asking_one_route_after_the_other(
+    routes: list[Route], host: str, path: str, query: dict[str, str], fields: dict[str, str], method: str
+) -> None:
+    numbered = [Route(**{**{name: getattr(one, name) for name in one.__slots__}, "id": str(i)})
+                for i, one in enumerate(routes)]  # fmt: skip
+    target = path + ("?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else "")
+    head = head_of(f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items()), host=host)
+    assert router_of(*numbered).match(head) == naive(numbered, head, fields)
+
+
+# --- the path as an origin understands it
+
+
+def as_an_origin_reads(path: bytes) -> list[bytes]:
+    """Segments, each decoded once, dot segments resolved, empty ones dropped; a trailing slash is an empty last one."""
+    segments = [unquote_to_bytes(segment) for segment in path.split(b"/")[1:]]
+    kept: list[bytes] = []
+    for segment in segments:
+        if segment == b"..":
+            kept = kept[:-1]
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    return [*kept, b""] if kept and segments[-1] in (b"", b".", b"..") else kept
+
+
+TRICKY = st.lists(
+    st.sampled_from([b"/", b"a", b".", b"..", b"%2e", b"%2E", b"%2f", b"%61", b"%", b"%2", b"%25", b"4", b"1", b"~"]),
+    max_size=12,
+).map(lambda parts: b"/" + b"".join(parts))
+ANY_PATH = TRICKY | st.binary(max_size=30).map(lambda data: b"/" + data)
+
+
+@given(ANY_PATH)
+def test_a_normal_path_is_read_as_the_path_itself(path: bytes) -> None:
+    assert as_an_origin_reads(normal_path(path)) == as_an_origin_reads(path)
+
+
+@given(ANY_PATH)
+def test_a_normal_path_is_in_normal_form(path: bytes) -> None:
+    assert normal_path(normal_path(path)) == normal_path(path)
+
+
+@given(st.binary(max_size=40))
+def test_no_path_is_too_odd(path: bytes) -> None:
+    assert isinstance(normal_path(path), bytes)
+
+
+@given(TRICKY)
+def test_two_spellings_of_one_resource_take_one_route(path: bytes) -> None:
+    routes = (route("a", path="/a"), route("dot", path="/a/..."), route("escape", path="/%2F"), ELSE)
+    spelled_out = b"/" + b"/".join(b"".join(b"%%%02x" % byte for byte in part) for part in as_an_origin_reads(path))
+    assert taken(routes, path.decode()) == taken(routes, spelled_out.decode())
+
+
+# --- cost
+
+
+def cost_s(router: Router, heads: list[RequestHead]) -> float:
+    """Processor seconds per match, the middle of several rounds."""
+    rounds = []
+    for _ in range(7):
+        started = time.thread_time()
+        for head in heads:
+            router.match(head)
+        rounds.append(time.thread_time() - started)
+    return median(rounds) / len(heads)
+
+
+@pytest.mark.parametrize("pattern", ["h{}.test", "*.h{}.test"])
+def test_ten_thousand_hosts_cost_what_ten_do(pattern: str) -> None:
+    def measured(hosts: int) -> float:
+        router = router_of(*(route(str(i), hosts=(pattern.format(i),)) for i in range(hosts)))
+        asked = [pattern.format(i * 7919 % hosts).replace("*", "www") for i in range(2000)]
+        return cost_s(router, [head_of(host=host) for host in asked])
+
+    assert measured(10_000) <= 3 * measured(10)
