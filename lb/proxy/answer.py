@@ -17,7 +17,6 @@ from lb.proxy.stream import BULK_BYTES
 if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
     from lb.proxy.member import BackendConnection
-    from lb.proxy.upload import Upload
 
 NO_BODY, LENGTH, UNKNOWN_LENGTH = 0, 1, 2
 
@@ -69,26 +68,12 @@ class BodyReader(ABC):
         exchange.deadline.set(monotonic() + member.pool.timeouts.idle_s, "upstream_truncated")
         try:
             if exchange.upload is not None and exchange.upload.can_wait:
-                return self._recv_while_sending(exchange.upload)
+                return exchange.upload.recv()
             return self.connection.recv(BULK_BYTES)
         except OSError as error:
             raise AnswerAborted("upstream_truncated", str(error)) from error
         finally:
             exchange.deadline.at = NEVER
-
-    def _recv_while_sending(self, upload: Upload) -> bytes:
-        """An answer that streams while its request still does: both go on (RFC 9112 section 9.3 allows it)."""
-        connection = self.connection
-        while True:
-            try:
-                return connection.recv_now(BULK_BYTES)
-            except BlockingIOError:
-                pass
-            if upload.is_done:
-                self.exchange.upload = None
-                return connection.recv(BULK_BYTES)
-            if not upload.step():
-                upload.wait()
 
     def finish(self) -> None:
         """The body was read to its end."""

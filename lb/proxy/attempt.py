@@ -77,7 +77,7 @@ def _send(exchange: Exchange, member: Member, connection: BackendConnection) -> 
         if body.expects_continue and not body.received and exchange.interim is not None:
             body.expects_continue = False
             exchange.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
-        _pump(exchange, connection)
+        exchange.upload = Upload(exchange, connection)
 
 
 def request_bytes(exchange: Exchange, member: Member) -> bytes:
@@ -100,28 +100,11 @@ def request_bytes(exchange: Exchange, member: Member) -> bytes:
     )  # fmt: skip
 
 
-def _pump(exchange: Exchange, connection: BackendConnection) -> None:
-    """Streams the rest of the body; stops early if the backend answers before its end."""
-    upload = exchange.upload = Upload(exchange, connection)
-    connection.arm()
-    while not upload.is_done:
-        if connection.early and connection.answers_early():
-            return
-        try:
-            if not upload.step():
-                upload.wait()
-                connection.early = True
-        except ConnectionError:
-            return  # an answer may have come before the reset: it is still readable
-    exchange.upload = None
-    exchange.wait_for_head()
-
-
 # --- what we read
 
 
 def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[ResponseHead, bytes]:
-    buffer = connection.recv_later()
+    buffer = _recv(exchange, connection)
     if buffer:
         connection.is_reused = False  # whatever happens now, it was not stale
     interims = 0
@@ -144,10 +127,16 @@ def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[Respo
                 exchange.wait_for_head()
             if buffer:
                 continue
-        more = connection.recv_later()
+        more = _recv(exchange, connection)
         if not more:
             _ended_early(exchange, connection, buffer)
         buffer += more
+
+
+def _recv(exchange: Exchange, connection: BackendConnection) -> bytes:
+    """What the backend says next; the request's body goes on meanwhile, if it still streams."""
+    upload = exchange.upload
+    return connection.recv_later() if upload is None else upload.recv()
 
 
 def _ended_early(exchange: Exchange, connection: BackendConnection, buffer: bytes) -> None:

@@ -32,6 +32,7 @@ class RequestBody(Protocol):
     rest: bytes
     stream: Stream | None
 
+    def bound(self, limit: int | None) -> None: ...
     def take(self) -> bytes: ...
     def read(self) -> bool: ...
     def replay(self) -> None: ...
@@ -46,24 +47,32 @@ class WireBody:
     ``head_too_large`` (trailers). ``rest`` is what came behind the body: the next request.
     """
 
-    def __init__(self, stream: Stream, fields: RequestFields, buffered: bytes, limit: int | None) -> None:
+    def __init__(self, stream: Stream, fields: RequestFields) -> None:
         self.stream: Stream | None = stream
         self.received = 0
         self.is_done = False
         self.is_replayable = True
         self.rest = b""
         self.expects_continue = fields.expect_continue
-        self._limit = limit
+        self._limit: int | None = None
         self._remaining = fields.content_length
         self._decoder = ChunkedDecoder() if fields.chunked else None
         self._ready = b""
         self._sent = b""
         self._waited_s = 0.0
         self._window_bytes = 0
-        if limit is not None and fields.content_length > limit:
-            raise RequestError("body_too_large")
+
+    def start(self, buffered: bytes) -> None:
+        """Takes what came with the head."""
         if buffered:
             self._accept(buffered)
+
+    def bound(self, limit: int | None) -> None:
+        """From now on more than ``limit`` bytes are ``body_too_large``, and so is a Content-Length that says so."""
+        self._limit = limit
+        total = self.received if self._decoder is not None else self._remaining_total()
+        if limit is not None and total > limit:
+            raise RequestError("body_too_large")
 
     def framing(self) -> bytes:
         return (
@@ -159,10 +168,8 @@ class InputBody:
 
     stream: Stream | None = None
 
-    def __init__(self, source: Any, length: int, limit: int | None) -> None:
+    def __init__(self, source: Any, length: int) -> None:
         """``length``: Content-Length, or -1 for a chunked body that the server decodes."""
-        if limit is not None and length > limit:
-            raise RequestError("body_too_large")
         self.received = 0
         self.is_done = length == 0
         self.is_replayable = True
@@ -170,12 +177,17 @@ class InputBody:
         self.rest = b""
         self._source = source
         self._length = length
-        self._limit = limit
+        self._limit: int | None = None
         self._ready = b""
         self._sent = b""
 
     def framing(self) -> bytes:
         return b"Transfer-Encoding: chunked\r\n" if self._length < 0 else b"Content-Length: %d\r\n" % self._length
+
+    def bound(self, limit: int | None) -> None:
+        self._limit = limit
+        if limit is not None and self._length > limit:
+            raise RequestError("body_too_large")
 
     take = WireBody.take
     replay = WireBody.replay

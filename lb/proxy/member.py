@@ -19,7 +19,7 @@ from lb.model import Backend, Pool
 from lb.policies.latency import PeakEwma
 from lb.proxy.cells import Cells
 from lb.proxy.deadlines import Deadline
-from lb.proxy.stream import RECV_BYTES, Stream, connect
+from lb.proxy.stream import Stream, connect
 from lb.proxy.tls import TlsMixin, backend_context
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.state.layout import (
@@ -60,9 +60,9 @@ class Unresolved(OSError):
 
 
 class BackendConnection(Stream):
-    """A connection to a member. ``early``: it became readable while we still sent."""
+    """A connection to a member."""
 
-    __slots__ = ("_said", "early", "fields", "idle_since", "is_idle", "is_reused", "member")
+    __slots__ = ("fields", "idle_since", "is_idle", "is_reused", "member")
 
     def __init__(self, sock: Any, hub: Any, member: Member) -> None:
         super().__init__(sock, hub)
@@ -71,39 +71,13 @@ class BackendConnection(Stream):
         self.is_reused = False
         self.idle_since = 0.0
         self.fields: ResponseFields | None = None
-        self.early = False
-        self._said: bytes | None = None
 
     def on_unexpected(self) -> None:
         """Idle: the backend closed it or says something nobody asked for; it must not be used again.
-        In use: the answer begins while we still send."""
+        In use: whoever serves the request reads it in time."""
         self.disarm()
         if self.is_idle:
             self.member.discard(self)
-        else:
-            self.early = True
-
-    def answers_early(self) -> bool:
-        """Whether bytes of an answer are here already (TLS may only have talked to itself)."""
-        self.early = False
-        try:
-            self._said = self.recv_now(RECV_BYTES)
-        except BlockingIOError:
-            self.arm()
-            return False
-        except OSError:
-            pass
-        return True
-
-    def recv(self, size: int = RECV_BYTES) -> bytes:
-        said = self._said
-        if said is not None:
-            self._said = None
-            return said
-        return super().recv(size)
-
-    def recv_later(self, size: int = RECV_BYTES) -> bytes:
-        return self.recv(size) if self.early or self._said is not None else super().recv_later(size)
 
 
 class Member:
@@ -219,7 +193,7 @@ class Member:
 
     def give_back(self, connection: BackendConnection, now: float) -> None:
         """Keeps a connection whose answer was read to its exact end."""
-        if connection.early or len(self.idle) >= self.pool.max_idle_per_worker:
+        if (connection.has_unread and not connection.is_quiet()) or len(self.idle) >= self.pool.max_idle_per_worker:
             connection.close()
             return
         connection.is_idle = True

@@ -143,9 +143,12 @@ class RequestServer:
         head = exchange.head
         fields = head.fields
         try:
+            if head.has_body:
+                _take_body(connection, exchange)
             route = exchange.route = core.route(head)
-            if fields.chunked or fields.content_length > 0:
-                _take_body(connection, exchange, route)
+            if exchange.body is not None:
+                limit = route.route.body_limit_bytes
+                exchange.body.bound(connection.entrance.body_limit_bytes if limit is None else limit)
             if fields.upgrade:
                 exchange.upgrade = wanted_upgrade(head, route)
             if head.version_minor:
@@ -174,13 +177,12 @@ class RequestServer:
         return False
 
 
-def _take_body(connection: ClientConnection, exchange: Exchange, route: LiveRoute) -> None:
-    limit = route.route.body_limit_bytes
-    if limit is None:
-        limit = connection.entrance.body_limit_bytes
+def _take_body(connection: ClientConnection, exchange: Exchange) -> None:
+    """Before routing: whatever the answer will be, a body's bytes are never the next request."""
     buffered, connection.buffer = connection.buffer, b""
     exchange.body_timeout_s = connection.entrance.timeouts.body_s
-    exchange.body = WireBody(connection, exchange.head.fields, buffered, limit)
+    exchange.body = WireBody(connection, exchange.head.fields)
+    exchange.body.start(buffered)
 
 
 def _read_proxy_header(connection: ClientConnection) -> None:

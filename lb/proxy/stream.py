@@ -156,6 +156,16 @@ class Stream:
         except OSError:
             return True
 
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to read, not even an end: asks the kernel."""
+        try:
+            self.sock.recv(1, constants.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def end_writing(self) -> None:
         """Tells the peer that no more comes; reading goes on."""
         try:

@@ -1,7 +1,7 @@
 """The part of a request's body that streams: client to backend, one step at a time, never blocking on one side.
 
-Whoever waits for the backend's answer drives it, so that an answer that begins early, or one that
-streams while the request still does, needs no second greenlet.
+Whoever waits for the backend's bytes drives it. So an answer that begins early, one that streams
+while the request still does, and interim answers in between need no second greenlet.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from lb.proxy.stream import wait_either
+from lb.proxy.stream import BULK_BYTES, wait_either
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """``step`` raises RequestError for the client's faults and OSError for the backend's."""
+    """Lives in ``exchange.upload`` until the body is through."""
 
     __slots__ = ("_body", "_connection", "_exchange", "_unsent")
 
@@ -29,16 +29,37 @@ class Upload:
         self._unsent = memoryview(b"")
 
     @property
-    def is_done(self) -> bool:
-        tls = self._connection.tls
-        return self._body.is_done and not self._unsent and (tls is None or tls.flush_now())
-
-    @property
     def can_wait(self) -> bool:
         """Whether there is a socket to wait on; a WSGI server's input can only be read."""
         return self._body.stream is not None
 
-    def step(self) -> bool:
+    def recv(self) -> bytes:
+        """The backend's next bytes. Sends on until they come; RequestError for the client's faults.
+
+        A backend that has answered may reset its side while we send: what it said before can still be read.
+        """
+        connection = self._connection
+        while not self._is_done():
+            try:
+                return connection.recv_now(BULK_BYTES)
+            except BlockingIOError:
+                pass
+            try:
+                if not self._step():
+                    self._wait()
+            except ConnectionError:
+                self._exchange.upload = None
+                return connection.recv(BULK_BYTES)
+        self._exchange.upload = None
+        if not self._exchange.first_byte_at:
+            self._exchange.wait_for_head()
+        return connection.recv(BULK_BYTES)
+
+    def _is_done(self) -> bool:
+        tls = self._connection.tls
+        return self._body.is_done and not self._unsent and (tls is None or tls.flush_now())
+
+    def _step(self) -> bool:
         """Moves what can be moved now; False if that is nothing."""
         if not self._unsent:
             if self._body.is_done or not self._body.read():
@@ -50,7 +71,7 @@ class Upload:
             return False
         return True
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         """Until a step is possible again, or the backend has something to say."""
         deadline = self._exchange.deadline
         now = monotonic()

@@ -5,16 +5,19 @@ A pair of files that cannot be loaded leaves the context that is in use.
 
 from __future__ import annotations
 
+import _ssl
 import logging
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gevent
 
 from lb.model import Certificate
 
 CHECK_S = 1.0
+_set_sni_callback: Callable[[ssl.SSLContext, object], None] = vars(_ssl._SSLContext)["sni_callback"].__set__
+"""Past gevent's patched context, whose own setter expects gevent's sockets where ours is an ``SSLObject``."""
 _log = logging.getLogger("lb.tls")
 
 
@@ -57,7 +60,7 @@ class CertificateStore:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         context.load_cert_chain(certificate.cert, certificate.key)
-        context.sni_callback = self._choose
+        _set_sni_callback(context, self._choose)
         return context
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:

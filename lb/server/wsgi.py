@@ -94,12 +94,15 @@ class Application:
         runtime.sweeper.deadlines.add(deadline)
         try:
             head = exchange.head = self._head(environ, exchange, runtime)
+            if head.has_body:
+                exchange.body = InputBody(
+                    environ["wsgi.input"], -1 if head.fields.chunked else head.fields.content_length
+                )
             route = exchange.route = core.route(head)
             if head.fields.upgrade in route.upgrades and head.fields.upgrade:
                 raise RequestError("upgrade_unsupported")
-            if head.has_body:
-                length = -1 if head.fields.chunked else head.fields.content_length
-                exchange.body = InputBody(environ["wsgi.input"], length, route.route.body_limit_bytes)
+            if exchange.body is not None:
+                exchange.body.bound(route.route.body_limit_bytes)
             exchange.interim = _early_hints(environ)
             return exchange, core, core.answer(exchange)
         except (LbError, Expired) as error:

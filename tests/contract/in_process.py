@@ -53,12 +53,12 @@ class InProcess:
         environ["wsgi.early_hints"] = lambda fields: interim.append(103)
         try:
             response = self._client.open(Request(environ), buffered=False)
-        except ConnectionAbortedError:
+        except ConnectionError:
             self._body.close()  # type: ignore[attr-defined]
             return Heard([])
         fields = [(name.lower(), value) for name, value in response.headers]
         answer = Answer(response.status_code, fields, interim=interim)
-        with contextlib.closing(response), contextlib.suppress(ConnectionAbortedError):
+        with contextlib.closing(response), contextlib.suppress(ConnectionError):
             for piece in response.iter_encoded():
                 answer.body += piece
                 stage.client.add(piece)

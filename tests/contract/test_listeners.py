@@ -61,7 +61,7 @@ def listeners(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         **scene.config,
         "listeners": {
             "tls": {"tls": pairs, "timeouts": {"handshake": "1s"}},
-            "proxied": {"proxy_protocol": True, "timeouts": {"head": "1s"}},
+            "proxied": {"proxy_protocol": True, "timeouts": {"handshake": "1s"}},
             "proxied_tls": {"proxy_protocol": True, "tls": pairs[:1]},
             "small": {"body_limit": 1024},
             "v6": {"bind": f"[::1]:{v6_port}" if HAS_IPV6 else f"127.0.0.1:{v6_port}"},

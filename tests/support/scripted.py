@@ -85,7 +85,7 @@ def head_of(
 class ScriptedStream:
     """In memory: each read takes the next piece. None: nothing has come yet; an exception is raised; the end stays."""
 
-    def __init__(self, *pieces: bytes | None | BaseException) -> None:
+    def __init__(self, *pieces: bytes | BaseException | None) -> None:
         self.pieces = list(pieces)
         self.waits = 0
 

@@ -6,7 +6,7 @@ import re
 
 from tests.contract.case import OK, Case, Saw, Wanted
 from tests.contract.cases.messages import answer, chunked_answer, refusal, request
-from tests.contract.script import TheyGot, Verb
+from tests.contract.script import Got, TheyGot, Verb
 
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -155,8 +155,8 @@ CASES = [
     ),
     Case(
         "answer-to-an-early-end",
-        request("/up", "Content-Length: 1000000", method="POST") + b"x" * 200_000,
-        answer=(Verb.HEAD, answer("Connection: close", status="413 Too Large", body=b"no"), Verb.SILENCE),
+        request("/up", "Content-Length: 1000000", method="POST") + b"x" * 200_000 + b"END",
+        answer=(Verb.HEAD, Got(b"END"), answer("Connection: close", status="413 Too Large", body=b"no"), Verb.SILENCE),
         client=Wanted(413, b"no"),
         backend=Saw(is_complete=False),
         closes=True,

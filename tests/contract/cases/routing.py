@@ -57,14 +57,12 @@ CASES = [
         request(host="nowhere.test", method="POST", body=request("/smuggled")),
         client=refusal("route_not_found"),
         backend=(),
-        closes=True,
     ),
     Case(
         "route-none-with-a-body",
         request(host="nowhere.test", method="POST", body=b"x" * 5000),
         client=refusal("route_not_found"),
         backend=(),
-        closes=True,
     ),
     Case(
         "respond",
