@@ -18,7 +18,7 @@ from lb.http1.response import ResponseFields
 from lb.model import Backend, Pool
 from lb.policies.latency import PeakEwma
 from lb.proxy.cells import Cells
-from lb.proxy.deadlines import Deadline
+from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream, connect
 from lb.proxy.tls import TlsMixin, backend_context
 from lb.resilience.outlier import ConsecutiveErrors
@@ -93,6 +93,7 @@ class Member:
         self.latency = PeakEwma()
         self.errors = ConsecutiveErrors()
         self.wants_ejection_s = 0.0
+        self.is_closed = False
         self._hub = hub
         self._next_address = 0
         self._tls = backend_context(pool.tls) if backend.scheme == "https" else None
@@ -165,6 +166,9 @@ class Member:
             try:
                 sock = connect(self._hub, family, address)
                 break
+            except Expired:
+                self._next_address += 1  # a whole connect's time is gone: the next one begins elsewhere
+                raise
             except OSError as error:
                 self._next_address += 1
                 last = error
@@ -213,6 +217,8 @@ class Member:
             idle.pop(0).close()
 
     def close(self) -> None:
+        """Closes the idle ones now, and those in use when they come back: nobody looks after them here any more."""
+        self.is_closed = True
         while self.idle:
             self.idle.pop().close()
 

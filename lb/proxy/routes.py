@@ -52,3 +52,15 @@ def local_action(route: Route) -> Local:
         rule = route.redirect
         return lambda exchange: redirect(rule, exchange.head, exchange.caller.scheme)
     return healthy
+
+
+def wanted_upgrade(head: RequestHead, route: LiveRoute) -> bytes:
+    """The protocol to ask the backend for: one the route allows, properly asked for; else nothing."""
+    wanted = head.fields.upgrade
+    if wanted not in route.upgrades or not head.version_minor or head.has_body or head.method != b"GET":
+        return b""
+    if wanted == b"websocket" and (
+        head.fields.value(b"sec-websocket-version") != b"13" or not head.fields.value(b"sec-websocket-key")
+    ):
+        return b""
+    return wanted

@@ -21,7 +21,7 @@ from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.front import Machine
 from lb.proxy.reply import Replier
-from lb.proxy.routes import LiveRoute
+from lb.proxy.routes import wanted_upgrade
 from lb.proxy.stream import RECV_BYTES
 from lb.state.layout import W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_UNDERSCORE_DROPPED
 
@@ -207,15 +207,3 @@ def without_empty_lines(buffer: bytes) -> bytes:
     if skipped > _MAX_EMPTY_LINES_BYTES:
         raise RequestError("bad_request", "empty lines")
     return buffer[skipped:]
-
-
-def wanted_upgrade(head: RequestHead, route: LiveRoute) -> bytes:
-    """The protocol to ask the backend for: one the route allows, properly asked for; else nothing."""
-    wanted = head.fields.upgrade
-    if wanted not in route.upgrades or not head.version_minor or head.has_body or head.method != b"GET":
-        return b""
-    if wanted == b"websocket" and (
-        head.fields.value(b"sec-websocket-version") != b"13" or not head.fields.value(b"sec-websocket-key")
-    ):
-        return b""
-    return wanted

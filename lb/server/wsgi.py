@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -34,12 +35,15 @@ from lb.proxy.core import Core
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.local import phrase
+from lb.proxy.routes import wanted_upgrade
 from lb.server.runtime import Runtime
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 _log = logging.getLogger("lb.wsgi")
 _MAX_SEEN = 1024
+_joined_cookie = re.compile(r",\s*(?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)").sub
+"""Where a server has joined Cookie lines by a comma, which RFC 6265 section 5.4 has by a semicolon."""
 _NOT_FIELDS = ("HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE")
 
 
@@ -99,11 +103,11 @@ class Application:
                     environ["wsgi.input"], -1 if head.fields.chunked else head.fields.content_length
                 )
             route = exchange.route = core.route(head)
-            if head.fields.upgrade in route.upgrades and head.fields.upgrade:
+            if head.fields.upgrade and wanted_upgrade(head, route):
                 raise RequestError("upgrade_unsupported")
             if exchange.body is not None:
                 exchange.body.bound(route.route.body_limit_bytes)
-            exchange.interim = _early_hints(environ)
+            exchange.interim = _early_hints(environ) if head.version_minor else None
             return exchange, core, core.answer(exchange)
         except (LbError, Expired) as error:
             return exchange, core, core.error(exchange, error)
@@ -182,11 +186,10 @@ def _field_name(key: str) -> str:
 def head_of(environ: Environ, known: RequestFields | None = None) -> RequestHead:
     """The request's head, judged as if it had come off a socket. RequestError as ``parse_request``."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or _quoted_target(environ)
-    version = "1.0" if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else "1.1"
-    lines = [f"{environ['REQUEST_METHOD']} {target} HTTP/{version}"]
+    lines = [f"{environ['REQUEST_METHOD']} {target} {environ.get('SERVER_PROTOCOL', 'HTTP/1.1')}"]
     for key, value in environ.items():
         if key[:5] == "HTTP_" and key not in _NOT_FIELDS:
-            lines.append(f"{_field_name(key)}: {value.replace(',', '; ') if key == 'HTTP_COOKIE' else value}")
+            lines.append(f"{_field_name(key)}: {_joined_cookie('; ', value) if key == 'HTTP_COOKIE' else value}")
     if environ.get("CONTENT_TYPE"):
         lines.append(f"Content-Type: {environ['CONTENT_TYPE']}")
     if environ.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in environ:

@@ -45,6 +45,7 @@ WSGI: dict[str, Lost] = {
     "download-trailers": TRAILERS,
     "upload-and-download-together": ONE_WAY,
     "answer-to-an-early-end": ONE_WAY,
+    "early-hints-while-the-body-is-on-its-way": ONE_WAY,
     "length-and-chunked": REFUSED_400,
     "length-twice": REFUSED_400,
     "length-with-sign": REFUSED_400,
@@ -77,7 +78,6 @@ WSGI: dict[str, Lost] = {
 
 WERKZEUG: dict[str, Lost] = {
     "host-twice": JOINED,
-    "version-2": Lost("a server that speaks HTTP/2 itself says so, and that is fine"),
     "head-too-many-fields": JOINED,
     "close-when-asked": NO_CONNECTION,
     "http-1-0-closes": NO_CONNECTION,

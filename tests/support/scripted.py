@@ -152,6 +152,20 @@ def tcp_pair() -> Iterator[tuple[_socket.socket, Any]]:
         theirs.close()
 
 
+@contextlib.contextmanager
+def black_hole() -> Iterator[int]:
+    """A port where connects hang: with a full accept queue the kernel drops every further SYN."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(2):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
 def read_all(sock: Any) -> bytes:
     """What comes until the peer's end."""
     received = b""

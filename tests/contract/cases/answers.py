@@ -155,7 +155,7 @@ CASES = [
     ),
     Case(
         "answer-to-an-early-end",
-        request("/up", "Content-Length: 1000000", method="POST") + b"x" * 200_000 + b"END",
+        request("/up", "Content-Length: 1000000", method="POST") + b"x" * 50_000 + b"END",
         answer=(Verb.HEAD, Got(b"END"), answer("Connection: close", status="413 Too Large", body=b"no"), Verb.SILENCE),
         client=Wanted(413, b"no"),
         backend=Saw(is_complete=False),

@@ -84,6 +84,13 @@ CASES = [
         raw=(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
     ),
     Case(
+        "early-hints-while-the-body-is-on-its-way",
+        (request("/up", "Content-Length: 5", method="POST"), Got(b" 103 "), b"hello"),
+        answer=(Verb.HEAD, HINTS, Verb.BODY, OK),
+        client=Wanted(interim=(103,)),
+        backend=Saw(body=b"hello"),
+    ),
+    Case(
         "early-hints-not-to-http-1-0", request(version="1.0"), answer=HINTS + OK, client=Wanted(interim=()), closes=True
     ),
     Case(

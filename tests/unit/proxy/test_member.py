@@ -1,0 +1,327 @@
+"""One backend: how it is reached, which connections are kept, and what is remembered of it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import gevent
+import pytest
+
+from lb.errors import AttemptError
+from lb.model import Backend, Pool, PoolTimeouts
+from lb.proxy import member as member_module
+from lb.proxy.cells import private_cells
+from lb.proxy.deadlines import NEVER, Deadline, Expired
+from lb.proxy.member import IDLE_LIMIT_S, BackendConnection, Member, literal_address
+from lb.resilience.outlier import CONSECUTIVE_ERRORS
+from lb.state.layout import (
+    BUCKET_BOUNDS_US,
+    C_BAD_RESPONSE,
+    C_CONNECT_FAILED,
+    C_CONNECTS,
+    C_COUNT,
+    C_DURATION_US,
+    C_RESET,
+    C_REUSES,
+    C_STATUS,
+    C_TIMEOUT,
+    SH_REFUSED_NS,
+    bucket,
+)
+from tests.support.fault_origin import fault_origin
+from tests.support.scripted import black_hole
+from tests.unit.proxy.live import UNPROBED
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+
+
+def member_of(backend: Backend, **settings: Any) -> Member:
+    pool = Pool("web", (backend,), health=UNPROBED, **settings)
+    member = Member(backend, pool, private_cells(), gevent.get_hub())
+    member.addresses = literal_address(backend)
+    return member
+
+
+def at(sock: socket.socket, **settings: Any) -> Member:
+    return member_of(Backend("b", host="127.0.0.1", port=sock.getsockname()[1]), **settings)
+
+
+@pytest.fixture
+def member(listening: socket.socket) -> Iterator[Member]:
+    made = at(listening, max_idle_per_worker=2)
+    yield made
+    made.close()
+
+
+def checkout(member: Member, deadline: Deadline, *, fresh_only: bool = False) -> BackendConnection:
+    return member.checkout(deadline, NEVER, fresh_only=fresh_only)
+
+
+def three(member: Member, deadline: Deadline) -> list[BackendConnection]:
+    return [checkout(member, deadline) for _ in range(3)]
+
+
+def let_the_hub_run(until: Any) -> None:
+    end = monotonic() + 5
+    while not until():
+        assert monotonic() < end
+        gevent.sleep(0.001)
+
+
+# --- reaching it
+
+
+@pytest.mark.parametrize(
+    ("backend", "family", "address"),
+    [
+        (Backend("b", host="192.0.2.1", port=80), socket.AF_INET, ("192.0.2.1", 80)),
+        (Backend("b", host="2001:db8::1", port=80), socket.AF_INET6, ("2001:db8::1", 80)),
+        (Backend("b", unix_path="/run/b.sock"), socket.AF_UNIX, "/run/b.sock"),
+    ],
+)
+def test_a_literal_address_needs_no_resolver(backend: Backend, family: int, address: object) -> None:
+    assert literal_address(backend) == ((family, address),)
+
+
+def test_a_name_does() -> None:
+    assert literal_address(Backend("b", host="backend.test", port=80)) == ()
+
+
+@pytest.mark.parametrize("kind", ["v4", "v6", "unix"])
+def test_connects(kind: str, tmp_path: Path, deadline: Deadline) -> None:
+    family = {"v4": socket.AF_INET, "v6": socket.AF_INET6, "unix": socket.AF_UNIX}[kind]
+    path = str(tmp_path / "b.sock")
+    with socket.socket(family) as listening:
+        listening.bind({"v4": ("127.0.0.1", 0), "v6": ("::1", 0), "unix": path}[kind])
+        listening.listen()
+        host, port = ("", 0) if kind == "unix" else listening.getsockname()[:2]
+        member = member_of(Backend("b", host=host, port=port, unix_path=path if kind == "unix" else ""))
+        connection = checkout(member, deadline)
+        accepted, _ = listening.accept()
+        with accepted:
+            connection.send(b"hello")
+            assert accepted.recv(5) == b"hello"
+        connection.close()
+    assert (member.counters[C_CONNECTS], member.counters[C_REUSES]) == (1, 0)
+
+
+def test_several_addresses_are_tried_in_turn_and_the_good_one_stays(
+    listening: socket.socket, deadline: Deadline
+) -> None:
+    with fault_origin() as nobody:
+        member = at(listening)
+        member.addresses = ((socket.AF_INET, ("127.0.0.1", nobody.port)), *member.addresses)
+        for _ in range(2):
+            checkout(member, deadline).close()
+        assert member._next_address == 1
+    assert member.shared[SH_REFUSED_NS] == 0
+
+
+def test_an_address_that_does_not_answer_is_left_for_the_next(listening: socket.socket, deadline: Deadline) -> None:
+    """One connect has only so much time; the next begins with another address."""
+    member = at(listening, timeouts=PoolTimeouts(connect_s=0.02))
+    with black_hole() as port:
+        member.addresses = ((socket.AF_INET, ("127.0.0.1", port)), *member.addresses)
+        with pytest.raises(Expired, match="connect_timeout"):
+            checkout(member, deadline)
+        checkout(member, deadline).close()
+
+
+def test_a_connect_has_no_more_time_than_the_request(deadline: Deadline) -> None:
+    started = monotonic()
+    with black_hole() as port, pytest.raises(Expired, match="connect_timeout"):
+        member = member_of(Backend("b", host="127.0.0.1", port=port), timeouts=PoolTimeouts(connect_s=60.0))
+        member.checkout(deadline, started + 0.02, fresh_only=False)
+    assert monotonic() - started < 5.0
+
+
+def test_a_refused_connect_is_told_to_all_workers(deadline: Deadline) -> None:
+    with fault_origin() as nobody:
+        member = member_of(Backend("b", host="127.0.0.1", port=nobody.port))
+        with pytest.raises(AttemptError) as caught:
+            checkout(member, deadline)
+    assert caught.value.reason == "connect_failed"
+    assert caught.value.retry.nothing_sent
+    assert member.shared[SH_REFUSED_NS] > 0
+
+
+def test_a_name_without_address_is_no_refusal(deadline: Deadline) -> None:
+    member = member_of(Backend("b", host="backend.test", port=80))
+    with pytest.raises(AttemptError, match=r"connect_failed: backend\.test"):
+        checkout(member, deadline)
+    assert member.shared[SH_REFUSED_NS] == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "is_its_fault"),
+    [
+        (errno.ECONNREFUSED, True),
+        (errno.EHOSTUNREACH, True),
+        (errno.ENETUNREACH, True),
+        (errno.EMFILE, False),
+        (errno.ENFILE, False),
+        (errno.EADDRNOTAVAIL, False),
+        (errno.ENOBUFS, False),
+    ],
+    ids=lambda value: "" if isinstance(value, bool) else errno.errorcode[value],
+)
+def test_what_we_have_run_out_of_is_not_the_backends_fault(
+    code: int, is_its_fault: bool, member: Member, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(member_module, "connect", fail)
+    with pytest.raises(AttemptError, match="connect_failed"):
+        checkout(member, deadline)
+    assert bool(member.shared[SH_REFUSED_NS]) is is_its_fault
+
+
+# --- connections that are kept
+
+
+def test_the_connection_used_last_is_used_next(member: Member, deadline: Deadline) -> None:
+    first, second, third = three(member, deadline)
+    third.close()
+    member.give_back(first, 1.0)
+    member.give_back(second, 2.0)
+    assert checkout(member, deadline) is second
+    assert checkout(member, deadline) is first
+    assert member.counters[C_REUSES] == 2
+    assert first.is_reused
+    assert not first.is_idle
+    first.close()
+    second.close()
+
+
+def test_no_more_are_kept_than_asked_for(member: Member, deadline: Deadline) -> None:
+    connections = three(member, deadline)
+    for connection in connections:
+        member.give_back(connection, 1.0)
+    assert member.idle == connections[:2]
+    assert connections[2].is_closed
+
+
+def test_a_fresh_one_can_be_asked_for(member: Member, deadline: Deadline) -> None:
+    kept = checkout(member, deadline)
+    member.give_back(kept, 1.0)
+    fresh = checkout(member, deadline, fresh_only=True)
+    assert fresh is not kept and not fresh.is_reused
+    fresh.close()
+
+
+def test_what_has_been_idle_for_long_is_closed(member: Member, deadline: Deadline) -> None:
+    first, second, third = three(member, deadline)
+    third.close()
+    member.give_back(first, 100.0)
+    member.give_back(second, 101.0)
+    member.close_old(100.0 + IDLE_LIMIT_S + 0.5)
+    assert member.idle == [second]
+    assert first.is_closed and not second.is_closed
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 408 Request Timeout\r\n\r\n", b""], ids=["bytes", "end"])
+def test_an_idle_connection_that_can_be_read_is_thrown_away(
+    says: bytes, member: Member, listening: socket.socket, deadline: Deadline
+) -> None:
+    connection = checkout(member, deadline)
+    accepted, _ = listening.accept()
+    member.give_back(connection, 1.0)
+    accepted.sendall(says)
+    if not says:
+        accepted.close()
+    let_the_hub_run(lambda: connection.is_closed)
+    assert member.idle == []
+    accepted.close()
+
+
+def test_one_that_spoke_out_of_turn_is_not_kept(member: Member, deadline: Deadline) -> None:
+    connection = checkout(member, deadline)
+    connection.early = True
+    member.give_back(connection, 1.0)
+    assert connection.is_closed and not member.idle
+
+
+def test_closing_closes_the_idle_ones_and_those_that_come_back(member: Member, deadline: Deadline) -> None:
+    """A reload drops a member while one of its connections is still answering."""
+    idle, busy, other = three(member, deadline)
+    other.close()
+    member.give_back(idle, 1.0)
+    member.close()
+    assert idle.is_closed and not busy.is_closed
+    member.give_back(busy, 2.0)
+    assert busy.is_closed and not member.idle
+
+
+# --- what is remembered
+
+
+@pytest.mark.parametrize("status", [200, 304, 404, 500, 503])
+def test_an_answer_is_counted_by_class_and_time(status: int, member: Member) -> None:
+    assert member.observe(status, 0.003, 1.0) == 0.0
+    counters = member.counters
+    assert counters[C_COUNT] == counters[C_STATUS + status // 100] == counters[bucket(3000)] == 1
+    assert counters[C_DURATION_US] == 3000
+    assert sum(counters[bucket(0) : bucket(10**12) + 1]) == 1
+
+
+@pytest.mark.parametrize("microseconds", [*BUCKET_BOUNDS_US, 10**9])
+def test_a_bucket_includes_its_bound(microseconds: int, member: Member) -> None:
+    member.observe(200, microseconds / 1e6, 1.0)
+    assert member.counters[bucket(microseconds)] == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "cell"),
+    [
+        ("connect_failed", C_CONNECT_FAILED),
+        ("connect_timeout", C_CONNECT_FAILED),
+        ("backend_reset", C_RESET),
+        ("backend_timeout", C_TIMEOUT),
+        ("bad_response", C_BAD_RESPONSE),
+        ("backend_tls", C_BAD_RESPONSE),
+    ],
+)
+def test_a_failure_is_counted_by_its_kind(reason: str, cell: int, member: Member) -> None:
+    member.observe_failure(reason, 0.1)
+    assert member.counters[C_COUNT] == member.counters[cell] == 1
+
+
+@pytest.mark.parametrize("fails", ["backend_reset", "backend_timeout", "bad_response", "connect_timeout", "500", "503"])
+def test_five_failures_in_a_row_eject(fails: str, member: Member) -> None:
+    def fail() -> float:
+        return member.observe(int(fails), 0.1, 1.0) if fails.isdigit() else member.observe_failure(fails, 0.1)
+
+    assert [fail() for _ in range(CONSECUTIVE_ERRORS - 1)] == [0.0] * (CONSECUTIVE_ERRORS - 1)
+    member.observe(200, 0.1, 1.0)
+    assert [fail() for _ in range(CONSECUTIVE_ERRORS)] == [*[0.0] * (CONSECUTIVE_ERRORS - 1), 30.0]
+
+
+def test_refused_connects_never_eject(member: Member) -> None:
+    assert {member.observe_failure("connect_failed", 0.1) for _ in range(10)} == {0.0}
+
+
+def test_one_that_fails_fast_does_not_look_fast(member: Member) -> None:
+    for _ in range(3):
+        member.observe(503, 0.001, 1.0)
+    assert member.latency.value(1.0) >= 1.0
+    for _ in range(3):
+        member.observe_failure("backend_reset", 0.001)
+    assert member.latency.value(monotonic()) >= 0.9
+
+
+def test_what_is_in_flight_moves_to_new_cells(member: Member) -> None:
+    old, new = member.inflight, private_cells()
+    old[member.slot] = 3
+    member.use_cells(new)
+    assert (sum(old), member.load()) == (0, 3)
+    assert member.counters is new.counters

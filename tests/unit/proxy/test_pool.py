@@ -1,0 +1,327 @@
+"""Who may be picked, what a pick counts, and what a retry costs."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lb.errors import AttemptError
+from lb.model import Backend, Health, Retry
+from lb.policies.table import POLICIES
+from lb.proxy.member import Member
+from lb.proxy.pool import LivePool, eligible_positions, release
+from lb.state.layout import (
+    C_RETRIES,
+    DOWN,
+    SH_CPU_MILLI,
+    SH_EJECTED_UNTIL_NS,
+    SH_METRICS_NS,
+    SH_PROBE_OK_NS,
+    SH_REFUSED_NS,
+    SH_VERDICT,
+    UNKNOWN,
+    UP,
+)
+from tests.support.scripted import FakeClock, FakeSegment
+from tests.unit.proxy.live import Cursors, backends, live_pool
+
+SECOND_NS = 1_000_000_000
+PROBED = Health(type="tcp")
+
+
+def judged(pool: LivePool, *verdicts: int) -> LivePool:
+    for member, verdict in zip(pool.members, verdicts, strict=True):
+        member.shared[SH_VERDICT] = verdict
+    pool.refresh()
+    return pool
+
+
+def three(**settings: object) -> LivePool:
+    return live_pool(*backends(1, 2, 3), **settings)  # type: ignore[arg-type]
+
+
+def names(members: list[Member]) -> list[str]:
+    return [member.backend.id for member in members]
+
+
+# --- eligibility
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "eligible"),
+    [
+        ((UNKNOWN, UNKNOWN, UNKNOWN), (0, 1, 2)),
+        ((UP, UNKNOWN, DOWN), (0,)),
+        ((DOWN, UNKNOWN, DOWN), (1,)),
+        ((UP, UP, UP), (0, 1, 2)),
+        ((DOWN, DOWN, DOWN), ()),
+    ],
+)
+def test_up_goes_before_unknown_and_down_is_never_asked(verdicts: tuple[int, ...], eligible: tuple[int, ...]) -> None:
+    assert judged(three(), *verdicts).eligible == eligible
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "eligible"),
+    [((UP, DOWN, UP), (0,)), ((DOWN, DOWN, UP), (2,)), ((UNKNOWN, DOWN, UP), (2,)), ((UNKNOWN, DOWN, UNKNOWN), (0,))],
+)
+def test_backups_come_only_when_no_other_is_left(verdicts: tuple[int, ...], eligible: tuple[int, ...]) -> None:
+    pool = live_pool(*backends(1, 2), Backend("spare", host="127.0.0.1", port=3, backup=True))
+    assert judged(pool, *verdicts).eligible == eligible
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([UNKNOWN, UP, DOWN]), st.booleans(), st.booleans(), st.booleans()),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_eligible_is_one_kind_and_the_best_there_is(kinds: list[tuple[int, bool, bool, bool]]) -> None:
+    pool = live_pool(*(Backend(str(i), host="127.0.0.1", port=i + 1, backup=kind[1]) for i, kind in enumerate(kinds)))
+    now = monotonic_ns()
+    ranks: list[int | None] = []
+    for member, (verdict, backup, refused, ejected) in zip(pool.members, kinds, strict=True):
+        member.shared[SH_VERDICT] = verdict
+        member.shared[SH_REFUSED_NS] = now if refused else 0
+        member.shared[SH_EJECTED_UNTIL_NS] = now + SECOND_NS if ejected else 0
+        out = verdict == DOWN or refused or ejected
+        ranks.append(None if out else 2 * (verdict == UNKNOWN) + backup)
+    best = min((rank for rank in ranks if rank is not None), default=-1)
+    assert eligible_positions(pool.members, now) == tuple(i for i, rank in enumerate(ranks) if rank == best)
+
+
+def ago(seconds: float) -> int:
+    return monotonic_ns() - int(seconds * SECOND_NS)
+
+
+@pytest.mark.parametrize(
+    ("health", "refused_s_ago", "probed_s_ago", "is_out"),
+    [
+        (PROBED, 0.5, 0.7, True),
+        (PROBED, 5.0, 6.0, True),
+        (PROBED, 0.5, 0.1, False),
+        (PROBED, 0.5, 3600.0, True),
+        (PROBED, 1.5, 3600.0, False),
+        (Health(type="none"), 0.5, None, True),
+        (Health(type="none"), 1.5, None, False),
+    ],
+    ids=["probed-before", "probed-long-before", "probed-since", "no-prober", "no-prober-later", "unprobed", "later"],
+)
+def test_a_refused_connect_takes_out_until_a_good_probe_or_for_a_second(
+    health: Health, refused_s_ago: float, probed_s_ago: float | None, is_out: bool
+) -> None:
+    pool = three(health=health)
+    shared = pool.members[1].shared
+    shared[SH_REFUSED_NS] = ago(refused_s_ago)
+    shared[SH_PROBE_OK_NS] = ago(probed_s_ago) if probed_s_ago is not None else 0
+    pool.refresh()
+    assert pool.eligible == ((0, 2) if is_out else (0, 1, 2))
+    assert pool.needs_watch() is is_out
+
+
+def test_half_of_a_pool_at_most_is_ejected() -> None:
+    pool = live_pool(*backends(1, 2, 3, 4, 5))
+    assert [pool.eject(member, 30.0) for member in pool.members] == [True, True, False, False, False]
+    assert pool.eligible == (2, 3, 4)
+
+
+def test_the_only_backend_is_never_ejected() -> None:
+    pool = live_pool(*backends(1))
+    assert not pool.eject(pool.members[0], 30.0)
+    assert pool.eligible == (0,)
+
+
+def test_an_ejection_ends_by_itself() -> None:
+    pool = three()
+    assert pool.eject(pool.members[0], 1e-9)
+    pool.refresh()
+    assert pool.eligible == (0, 1, 2)
+
+
+# --- picking
+
+
+def test_a_pick_is_counted_in_our_own_cell_until_it_is_released() -> None:
+    segment = FakeSegment(slots=4, index=2)
+    pool = three(segment=segment)
+    member = pool.pick("round_robin", b"", ())
+    assert list(member.inflight) == [0, 0, 1, 0]
+    release(member)
+    assert list(member.inflight) == [0, 0, 0, 0]
+
+
+def test_a_load_is_that_of_all_workers() -> None:
+    pool = three()
+    pool.members[0].inflight[0] = 2
+    pool.members[0].inflight[3] = 1
+    assert [pool.load(i) for i in range(3)] == [3, 0, 0]
+    assert {pool.pick("least_connections", b"", ()).backend.id for _ in range(4)} == {"b1", "b2"}
+
+
+def test_round_robin_is_in_order() -> None:
+    pool = three()
+    assert names([pool.pick("round_robin", b"", ()) for _ in range(5)]) == ["b0", "b1", "b2", "b0", "b1"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_was_tried_is_not_picked_again(policy: str) -> None:
+    pool = three()
+    tried: list[Member] = []
+    for _ in range(3):
+        tried.append(pool.pick(policy, b"203.0.113.9", tried))
+    assert len(set(names(tried))) == 3
+    with pytest.raises(AttemptError, match="no_backend"):
+        pool.pick(policy, b"203.0.113.9", tried)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_nobody_gets_more_than_its_most(policy: str) -> None:
+    pool = live_pool(
+        Backend("one", host="127.0.0.1", port=1, max_inflight=1),
+        Backend("three", host="127.0.0.1", port=2, max_inflight=3),
+    )
+    pool.members[1].inflight[0] = 1  # another worker's
+    picked = names([pool.pick(policy, b"203.0.113.9", ()) for _ in range(3)])
+    assert sorted(picked) == ["one", "three", "three"]
+    with pytest.raises(AttemptError, match="no_backend"):
+        pool.pick(policy, b"", ())
+    release(pool.members[0])
+    assert names([pool.pick(policy, b"", ())]) == ["one"]
+
+
+def test_nobody_left_is_an_error_that_another_pool_may_be_tried_after() -> None:
+    pool = judged(three(), DOWN, DOWN, DOWN)
+    with pytest.raises(AttemptError) as caught:
+        pool.pick("round_robin", b"", ())
+    assert caught.value.reason == "no_backend"
+    assert caught.value.answer.status == 503
+    assert caught.value.retry.nothing_sent
+    assert [member.load() for member in pool.members] == [0, 0, 0]
+
+
+def test_a_pool_of_which_nobody_was_left_looks_again_at_each_pick() -> None:
+    pool = judged(three(), DOWN, DOWN, DOWN)
+    pool.members[1].shared[SH_VERDICT] = UP
+    assert names([pool.pick("round_robin", b"", ())]) == ["b1"]
+
+
+def test_a_verdict_counts_from_the_refresh_on() -> None:
+    pool = three()
+    pool.pick("round_robin", b"", ())
+    pool.members[1].shared[SH_VERDICT] = DOWN
+    pool.refresh()
+    assert set(names([pool.pick("round_robin", b"", ()) for _ in range(6)])) == {"b0", "b2"}
+
+
+def test_each_policy_has_an_order_of_its_own() -> None:
+    cursors = Cursors()
+    pool = three(cursors=cursors)
+    for _ in range(2):
+        pool.pick("round_robin", b"", ())
+        pool.pick("weighted_round_robin", b"", ())
+    pool.pick("random", b"", ())
+    assert {policy: source.taken for policy, source in cursors.sources.items()} == {
+        "round_robin": 2,
+        "weighted_round_robin": 2,
+        "random": 0,
+    }
+
+
+def test_a_retry_takes_a_ticket_of_the_same_order() -> None:
+    cursors = Cursors()
+    pool = three(cursors=cursors)
+    first = pool.pick("round_robin", b"", ())
+    assert pool.pick("round_robin", b"", [first]) is not first
+    assert list(cursors.sources) == ["round_robin"]
+
+
+def test_tickets_are_cut_where_the_order_repeats() -> None:
+    cursors = Cursors()
+    pool = live_pool(
+        Backend("a", host="127.0.0.1", port=1, weight=5), Backend("b", host="127.0.0.1", port=2), cursors=cursors
+    )
+    for policy in ("round_robin", "weighted_round_robin"):
+        pool.pick(policy, b"", ())
+    assert [source.cycle for source in cursors.sources.values()] == [2, 6]
+    pool.members[1].shared[SH_VERDICT] = DOWN
+    pool.refresh()
+    pool.pick("round_robin", b"", ())
+    assert cursors.sources["round_robin"].cycle == 1
+
+
+def test_a_slow_tick_settles_every_order() -> None:
+    cursors = Cursors()
+    pool = three(cursors=cursors)
+    pool.pick("round_robin", b"", ())
+    pool.settle()
+    assert cursors.sources["round_robin"].settled == 1
+
+
+def test_the_same_client_keeps_its_backend_by_ip_hash() -> None:
+    pool = live_pool(*backends(*range(1, 9)))
+    assert len({pool.pick("ip_hash", b"203.0.113.9", ()).backend.id for _ in range(8)}) == 1
+    assert len({pool.pick("ip_hash", b"203.0.113.%d" % i, ()).backend.id for i in range(100)}) == 8
+
+
+# --- what policies look at
+
+
+def test_a_backend_that_was_never_polled_has_the_best_score() -> None:
+    pool = three()
+    assert pool.score(0) == 1.0
+    pool.members[0].shared[SH_METRICS_NS] = 1
+    pool.members[0].shared[SH_CPU_MILLI] = 50_000
+    assert pool.score(0) == pytest.approx(1 - 0.4 * 0.5)
+
+
+def test_a_latency_estimate_fades_with_the_clock() -> None:
+    clock = FakeClock()
+    pool = three(clock=clock)
+    for _ in range(3):
+        pool.members[0].latency.observe(0.5, clock.now)
+    assert pool.latency(0) == pytest.approx(0.5)
+    assert pool.latency(1) == 0.0
+    clock.advance(1.0)
+    assert 0.0 < pool.latency(0) < 0.5
+
+
+# --- the retry budget
+
+
+def spent(pool: LivePool) -> int:
+    """Retries until there are no more."""
+    count = 0
+    while pool.may_retry():
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(("requests", "percent", "allowed"), [(0, 20.0, 0), (10, 20.0, 2), (4, 20.0, 0), (10, 0.0, 0)])
+def test_retries_are_a_share_of_the_requests(requests: int, percent: float, allowed: int) -> None:
+    pool = three(retry=Retry(budget_percent=percent, budget_min_per_s=0.0))
+    pool.requests += requests
+    assert spent(pool) == allowed
+    assert pool.cells.counters[C_RETRIES] == allowed
+
+
+def test_the_floor_is_the_machines_and_is_shared_by_its_workers() -> None:
+    retry = Retry(budget_percent=0.0, budget_min_per_s=4.0)
+    assert spent(three(retry=retry)) == 40
+    assert spent(three(retry=retry, workers=4)) == 10
+
+
+def test_a_budget_is_for_ten_seconds() -> None:
+    clock = FakeClock()
+    pool = three(retry=Retry(budget_percent=50.0, budget_min_per_s=0.0), clock=clock)
+    pool.requests += 4
+    assert spent(pool) == 2
+    pool.requests += 2
+    pool.settle()
+    clock.advance(5.0)
+    assert spent(pool) == 1
+    clock.advance(10.0)
+    assert spent(pool) == 0
