@@ -21,7 +21,7 @@ setup:
 test:
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 4 --dist loadfile
 
 lint:
 	@$(SETUP) development

@@ -28,7 +28,7 @@ class Exchange:
 
     __slots__ = (
         "attempt_at", "attempts", "body", "body_timeout_s", "bytes_in", "bytes_out", "caller", "connect_s", "deadline", "ended", "first_byte_at",
-        "fresh_only", "head", "interim", "is_answering", "member", "policy", "reason", "request_id", "route", "span",
+        "free_attempts", "fresh_only", "head", "interim", "is_answering", "member", "policy", "reason", "request_id", "route", "span",
         "started", "status", "total_at", "upgrade", "upload",
     )  # fmt: skip
 
@@ -49,6 +49,8 @@ class Exchange:
         self.policy = ""
         self.member: Member | None = None
         self.attempts = 0
+        self.free_attempts = 0
+        """Of them, those that no backend has worked on: they count neither as retries nor against the budget."""
         self.attempt_at = 0.0
         self.fresh_only = False
         self.is_answering = False

@@ -54,23 +54,26 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
         else:
             if member.wants_ejection_s:
                 _eject(pool, member)
-            if answer.status < 500 or not _may_retry_status(exchange, pool, answer):
+            if answer.status < 500:
+                return answer
+            excluded.append(member)
+            if not _may_retry_status(exchange, pool, answer, excluded):
                 return answer
             exchange.release()
-            excluded.append(member)
             _rewind(exchange)
             continue
-        if not _may_retry(exchange, pool, failed):
-            raise failed
-        if failed.retry.stale_reuse:
-            exchange.fresh_only = True
-        else:
+        if not failed.retry.stale_reuse:
             excluded.append(member)
+        if not _may_retry(exchange, pool, failed, excluded):
+            raise failed
+        exchange.fresh_only = exchange.fresh_only or failed.retry.stale_reuse
         _rewind(exchange)
 
 
 def _failed(exchange: Exchange, pool: LivePool, member: Member, error: AttemptError) -> None:
     exchange.release()
+    if error.retry.nothing_sent or error.retry.stale_reuse:
+        exchange.free_attempts += 1
     if error.retry.stale_reuse:
         return
     member.wants_ejection_s = member.observe_failure(error.reason, monotonic() - exchange.attempt_at)
@@ -85,7 +88,7 @@ def _eject(pool: LivePool, member: Member) -> None:
     member.wants_ejection_s = 0.0
 
 
-def _may_retry(exchange: Exchange, pool: LivePool, error: AttemptError) -> bool:
+def _may_retry(exchange: Exchange, pool: LivePool, error: AttemptError, tried: list[Member]) -> bool:
     if monotonic() >= exchange.total_at:
         return False
     if error.retry.nothing_sent:
@@ -94,26 +97,30 @@ def _may_retry(exchange: Exchange, pool: LivePool, error: AttemptError) -> bool:
         return False
     if error.retry.stale_reuse and not exchange.fresh_only:
         return exchange.is_idempotent or exchange.body is None
-    return CAUSES.get(error.reason) in pool.pool.retry.on and _has_attempts_left(exchange, pool)
+    return CAUSES.get(error.reason) in pool.pool.retry.on and _may_repeat(exchange, pool, tried)
 
 
-def _may_retry_status(exchange: Exchange, pool: LivePool, answer: Answer) -> bool:
+def _may_retry_status(exchange: Exchange, pool: LivePool, answer: Answer, tried: list[Member]) -> bool:
     """Whether this 5xx answer is thrown away for another try elsewhere."""
-    if str(answer.status) not in pool.pool.retry.on or len(pool.eligible) < 2 or not exchange.is_replayable:
+    if str(answer.status) not in pool.pool.retry.on or not exchange.is_replayable:
         return False
-    if not _has_attempts_left(exchange, pool):
+    if not _may_repeat(exchange, pool, tried):
         return False
     if answer.reader is not None:
         answer.reader.abort()
     return True
 
 
-def _has_attempts_left(exchange: Exchange, pool: LivePool) -> bool:
-    if not exchange.is_idempotent or exchange.attempts >= pool.pool.retry.attempts:
+def _may_repeat(exchange: Exchange, pool: LivePool, tried: list[Member]) -> bool:
+    """Whether what a backend may have worked on can be sent to another one; takes it from the budget."""
+    if not exchange.is_idempotent or exchange.attempts - exchange.free_attempts >= pool.pool.retry.attempts:
         return False
-    return pool.may_retry()
+    return bool(pool.left(tried)) and pool.may_retry()
 
 
 def _rewind(exchange: Exchange) -> None:
+    """Nothing of the attempt that failed may be left over for the next."""
+    exchange.upload = None
+    exchange.first_byte_at = 0.0
     if exchange.body is not None:
         exchange.body.replay()

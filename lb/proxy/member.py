@@ -197,7 +197,8 @@ class Member:
 
     def give_back(self, connection: BackendConnection, now: float) -> None:
         """Keeps a connection whose answer was read to its exact end."""
-        if (connection.has_unread and not connection.is_quiet()) or len(self.idle) >= self.pool.max_idle_per_worker:
+        is_wanted = len(self.idle) < self.pool.max_idle_per_worker and not self.is_closed
+        if not is_wanted or (connection.has_unread and not connection.is_quiet()):
             connection.close()
             return
         connection.is_idle = True

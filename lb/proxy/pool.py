@@ -161,8 +161,11 @@ class LivePool:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""
         if self.members[i] not in excluded and not self._is_full(i):
             return i
-        left = [i for i in self.eligible if self.members[i] not in excluded and not self._is_full(i)]
-        return self._build(policy, left)(self)
+        return self._build(policy, self.left(excluded))(self)
+
+    def left(self, excluded: Sequence[Member]) -> list[int]:
+        """Positions that a pick could still take."""
+        return [i for i in self.eligible if self.members[i] not in excluded and not self._is_full(i)]
 
     def _is_full(self, i: int) -> bool:
         limit = self.backends[i].max_inflight

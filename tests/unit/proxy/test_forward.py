@@ -1,0 +1,471 @@
+"""The loop over backends of one request: what is tried again, what is not, and that every claim is released.
+
+``b0`` is asked first, because a fresh round robin begins there; what it does is each row's subject.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+import pytest
+
+from lb.errors import AttemptError, LbError, RequestError
+from lb.model import PoolTimeouts, Retry
+from lb.proxy import member as member_module
+from lb.proxy.answer import Answer
+from lb.proxy.deadlines import Deadline, Expired, Sweeper
+from lb.proxy.exchange import Exchange
+from lb.proxy.forward import forward
+from lb.proxy.pool import LivePool
+from lb.resilience.outlier import CONSECUTIVE_ERRORS
+from lb.state.layout import C_CONNECT_FAILED, C_RESET, C_RETRIES, C_TIMEOUT
+from tests.support.behaviours import (
+    OK,
+    answering,
+    closing_after,
+    closing_on_accept,
+    closing_unanswered,
+    resetting_on_accept,
+    stalling_after,
+)
+from tests.support.fault_origin import Behaviour, Connection, FaultOrigin, fault_origin
+from tests.support.scripted import black_hole
+from tests.unit.proxy.live import backends, body_of, inflight, open_pool, request
+
+POLICY = "round_robin"
+BIG = bytes(200_000)
+HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
+IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
+OTHERS = ("POST", "PATCH", "BREW")
+
+
+def resetting_after_request(part: bytes = b"") -> Behaviour:
+    def serve(connection: Connection) -> None:
+        connection.request()
+        if part:
+            connection.send(part)
+            connection.sock.recv(0)
+        connection.reset()
+
+    return serve
+
+
+def leaving_at_the_second_request(*, part: bytes = b"", reads_it: bool = True) -> Behaviour:
+    """Serves one request per connection, and treats the next as if it had never promised keep-alive."""
+
+    def serve(connection: Connection) -> None:
+        connection.request()
+        connection.send(OK)
+        if reads_it:
+            connection.request()
+        if part:
+            connection.send(part)
+
+    return serve
+
+
+FAULTS: dict[str, Behaviour | None] = {
+    "refused": None,
+    "reset-at-once": resetting_on_accept(),
+    "closed-at-once": closing_on_accept(),
+    "closed-unanswered": closing_unanswered(),
+    "reset-unanswered": resetting_after_request(),
+    "closed-in-the-head": closing_after(HALF_A_HEAD),
+    "silent": stalling_after(),
+    "silent-in-the-head": stalling_after(HALF_A_HEAD),
+    "garbage": closing_after(b"SSH-2.0-OpenSSH\r\n\r\n"),
+    "busy": answering(UNAVAILABLE),
+    "good": answering(OK),
+}
+
+
+@dataclass
+class Outcome:
+    exchange: Exchange
+    answer: Answer | None = None
+    error: BaseException | None = None
+    body: bytes = b""
+
+    @property
+    def status(self) -> int:
+        if self.answer is not None:
+            return self.answer.status
+        assert isinstance(self.error, LbError)
+        return self.error.answer.status
+
+    @property
+    def reason(self) -> str:
+        return self.error.reason if isinstance(self.error, (LbError, Expired)) else ""
+
+
+@dataclass
+class Scene:
+    """A pool whose backends are origins; each claim must be gone when a request is over."""
+
+    pool: LivePool
+    origins: list[FaultOrigin]
+    deadline: Deadline
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def send(self, method: str = "GET", body: bytes = b"", **more: Any) -> Outcome:
+        with request(self.deadline, f"{method} /x HTTP/1.1", body=body, **more) as exchange:
+            outcome = self._forwarded(exchange)
+        assert inflight(self.pool) == 0, "a claim was not released, or released twice"
+        self.outcomes.append(outcome)
+        return outcome
+
+    def _forwarded(self, exchange: Exchange) -> Outcome:
+        try:
+            answer = forward(exchange, self.pool, POLICY)
+        except (LbError, Expired) as error:
+            assert inflight(self.pool) == 0
+            return Outcome(exchange, error=error)
+        assert inflight(self.pool) == 1
+        body = body_of(answer)
+        exchange.release()
+        exchange.release()
+        return Outcome(exchange, answer, body=body)
+
+    def requests(self) -> list[int]:
+        """How many complete requests each origin has seen."""
+        return [len(origin.complete()) for origin in self.origins]
+
+
+@contextlib.contextmanager
+def scene(
+    deadline: Deadline, *faults: str | Behaviour, timeouts: PoolTimeouts | None = None, **retry: Any
+) -> Iterator[Scene]:
+    """Retries are unlimited by a budget unless the test says so."""
+    wanted = {"budget_percent": 0.0, "budget_min_per_s": 100.0, **retry}
+    with contextlib.ExitStack() as stack:
+        behaviours = [FAULTS[fault] if isinstance(fault, str) else fault for fault in faults]
+        origins = [stack.enter_context(fault_origin(behaviour)) for behaviour in behaviours]
+        pool = stack.enter_context(
+            open_pool(
+                *backends(*(origin.port for origin in origins)),
+                retry=Retry(**wanted),
+                timeouts=timeouts or PoolTimeouts(first_byte_s=0.05),
+            )
+        )
+        yield Scene(pool, origins, deadline)
+
+
+# --- which failure is tried again
+
+
+@pytest.mark.parametrize("method", [*IDEMPOTENT, *OTHERS])
+def test_a_refused_connect_is_tried_elsewhere_whatever_the_method(method: str, deadline: Deadline) -> None:
+    with scene(deadline, "refused", "good", budget_min_per_s=0.0) as one:
+        outcome = one.send(method, BIG[:1000] if method in ("POST", "PUT", "PATCH") else b"")
+        assert (outcome.status, outcome.exchange.attempts, one.requests()) == (200, 2, [0, 1])
+        assert one.pool.cells.counters[C_RETRIES] == 0
+        assert one.pool.members[0].counters[C_CONNECT_FAILED] == 1
+
+
+def test_after_a_refusal_the_backend_is_left_out(deadline: Deadline) -> None:
+    with scene(deadline, "refused", "good", "good") as one:
+        assert [one.send().exchange.attempts for _ in range(4)] == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("backends_of_it", [1, 3])
+def test_refused_by_all(backends_of_it: int, deadline: Deadline) -> None:
+    with scene(deadline, *["refused"] * backends_of_it) as one:
+        outcome = one.send("POST", b"hello")
+        assert (outcome.status, outcome.reason) == (503, "connect_failed")
+        assert outcome.exchange.attempts == backends_of_it
+        assert one.send().reason == "no_backend"
+
+
+REPEATED = [("closed-at-once", True), ("reset-at-once", True), ("closed-unanswered", True), ("reset-unanswered", True),
+            ("closed-in-the-head", True), ("silent", False), ("silent-in-the-head", False), ("garbage", False)]  # fmt: skip
+REASONS = {"silent": (504, "backend_timeout"), "silent-in-the-head": (504, "backend_timeout"),
+           "garbage": (502, "bad_response")}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize(("fault", "is_repeated"), REPEATED)
+def test_a_failure_after_the_connect(fault: str, is_repeated: bool, method: str, deadline: Deadline) -> None:
+    with scene(deadline, fault, "good") as one:
+        outcome = one.send(method, b"" if method == "GET" else b"hello")
+        if is_repeated and method != "POST":
+            assert (outcome.status, outcome.exchange.attempts) == (200, 2)
+            assert one.origins[1].requests[0].body == (b"" if method == "GET" else b"hello")
+        else:
+            assert (outcome.status, outcome.reason) == REASONS.get(fault, (502, "backend_reset"))
+            assert one.requests()[1] == 0
+
+
+@pytest.mark.parametrize("method", [*IDEMPOTENT, *OTHERS])
+def test_only_what_may_be_repeated_is(method: str, deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered", "good") as one:
+        assert one.send(method).status == (200 if method in IDEMPOTENT else 502)
+        assert one.requests() == [1, int(method in IDEMPOTENT)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "causes", "status"),
+    [
+        ("closed-unanswered", ("connect",), 502),
+        ("silent", ("timeout",), 200),
+        ("busy", ("503",), 200),
+        ("busy", ("502", "504"), 503),
+        ("garbage", ("reset", "timeout", "502"), 502),
+    ],
+)
+def test_the_causes_that_the_configuration_names(
+    fault: str, causes: tuple[str, ...], status: int, deadline: Deadline
+) -> None:
+    with scene(deadline, fault, "good", on=causes) as one:
+        assert one.send().status == status
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(1, 502), (2, 502), (3, 200)])
+def test_no_more_attempts_than_asked_for(attempts: int, status: int, deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered", "closed-unanswered", "good", attempts=attempts) as one:
+        outcome = one.send()
+        assert (outcome.status, outcome.exchange.attempts) == (status, attempts)
+
+
+def test_refused_connects_do_not_use_up_the_attempts(deadline: Deadline) -> None:
+    with scene(deadline, "refused", "refused", "closed-unanswered", "good", attempts=2) as one:
+        outcome = one.send()
+        assert (outcome.status, one.requests()) == (200, [0, 0, 1, 1])
+
+
+def test_a_retry_costs_one_of_the_budget(deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered", "good", budget_percent=10.0, budget_min_per_s=0.0) as one:
+        one.pool.requests += 9
+        assert sorted(one.send().status for _ in range(3)) == [200, 200, 502]
+        assert one.pool.cells.counters[C_RETRIES] == 1
+
+
+def test_a_retry_that_nobody_is_left_for_costs_nothing(deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered") as one:
+        assert one.send().reason == "backend_reset"
+        assert one.pool.cells.counters[C_RETRIES] == 0
+
+
+def test_without_budget_nothing_is_repeated(deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered", "good", budget_min_per_s=0.0) as one:
+        assert one.send().reason == "backend_reset"
+
+
+def test_a_body_too_large_to_keep_is_not_repeated(deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered", "good") as one:
+        assert one.send("PUT", BIG).reason == "backend_reset"
+        assert one.requests()[1] == 0
+
+
+def test_a_body_that_never_left_is_sent_whole_whatever_its_size(deadline: Deadline) -> None:
+    with scene(deadline, "refused", "good") as one:
+        assert one.send("POST", BIG).status == 200
+        assert one.origins[1].complete()[0].body == BIG
+
+
+# --- a kept connection that the backend has closed meanwhile
+
+
+@pytest.mark.parametrize("method", [*IDEMPOTENT, "POST"])
+def test_a_stale_connection_costs_nothing(method: str, deadline: Deadline) -> None:
+    """Repeated on a fresh connection to the same backend; a POST without a body as well."""
+    with scene(deadline, leaving_at_the_second_request(), attempts=1, budget_min_per_s=0.0) as one:
+        one.send()
+        outcome = one.send(method)
+        assert (outcome.status, one.origins[0].connections) == (200, 2)
+        assert one.pool.members[0].counters[C_RESET] == one.pool.members[0].errors.errors == 0
+
+
+def test_a_stale_connection_and_a_body_that_can_be_repeated(deadline: Deadline) -> None:
+    with scene(deadline, leaving_at_the_second_request(), attempts=1) as one:
+        one.send()
+        assert one.send("PUT", b"hello").status == 200
+        assert [seen.body for seen in one.origins[0].complete()] == [b"", b"hello", b"hello"]
+
+
+def test_a_stale_connection_and_a_body_that_may_have_been_worked_on(deadline: Deadline) -> None:
+    with scene(deadline, leaving_at_the_second_request(), "good") as one:
+        one.send()
+        one.send()
+        assert one.send("POST", b"hello").reason == "backend_reset"
+        assert one.requests() == [2, 1]
+
+
+@pytest.mark.parametrize("part", [HALF_A_HEAD, b"HTTP/1.1 102 Processing\r\n\r\n"], ids=["half-a-head", "interim"])
+def test_a_connection_is_not_stale_once_it_answers(part: bytes, deadline: Deadline) -> None:
+    """The backend has worked on it: a POST must not be sent again."""
+    with scene(deadline, leaving_at_the_second_request(part=part)) as one:
+        one.send()
+        assert one.send("POST").reason == "backend_reset"
+        assert one.requests() == [2]
+
+
+def test_a_fresh_connection_after_a_stale_one_is_judged_as_any(deadline: Deadline) -> None:
+    def serve(connection: Connection) -> None:
+        connection.request()
+        if one.origins[0].connections == 1:
+            connection.send(OK)
+            connection.request()
+
+    with scene(deadline, serve, attempts=2) as one:
+        one.send()
+        outcome = one.send()
+        assert (outcome.reason, one.origins[0].connections) == ("backend_reset", 2)
+
+
+# --- answers that are thrown away
+
+
+def test_a_bad_status_is_tried_elsewhere(deadline: Deadline) -> None:
+    with scene(deadline, "busy", "good", on=("503",)) as one:
+        outcome = one.send("PUT", b"hello")
+        assert (outcome.status, outcome.body, one.requests()) == (200, b"ok", [1, 1])
+        assert one.origins[1].requests[0].body == b"hello"
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_a_bad_status_stands_where_repeating_is_not_safe(method: str, deadline: Deadline) -> None:
+    with scene(deadline, "busy", "good", on=("503",)) as one:
+        outcome = one.send(method)
+        assert (outcome.status, outcome.body) == (503, b"busy")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_when_all_are_busy_the_client_gets_what_a_backend_said(count: int, deadline: Deadline) -> None:
+    with scene(deadline, *["busy"] * count, on=("503",), attempts=9) as one:
+        outcome = one.send()
+        assert (outcome.status, outcome.body) == (503, b"busy")
+        assert one.requests() == [1] * count
+
+
+# --- deadlines, clients that leave, and what else can go wrong
+
+
+def test_a_connect_that_hangs_is_tried_elsewhere(deadline: Deadline) -> None:
+    with black_hole() as port, fault_origin(answering(OK)) as good:
+        with open_pool(*backends(port, good.port), timeouts=PoolTimeouts(connect_s=0.02)) as pool:
+            outcome = Scene(pool, [good], deadline).send("POST", b"hello")
+            assert (outcome.status, outcome.exchange.attempts) == (200, 2)
+            assert pool.eligible == (1,)
+
+
+def test_connects_that_hang_end_with_the_requests_time(deadline: Deadline) -> None:
+    timeouts = PoolTimeouts(connect_s=0.03, total_s=0.05)
+    with black_hole() as port, open_pool(*backends(*[port] * 9), timeouts=timeouts) as pool:
+        outcome = Scene(pool, [], deadline).send()
+        assert (outcome.status, outcome.reason) == (504, "connect_timeout")
+        assert 2 <= outcome.exchange.attempts < 9
+
+
+def test_a_timeout_is_counted(deadline: Deadline) -> None:
+    with scene(deadline, "silent") as one:
+        assert one.send().reason == "backend_timeout"
+        assert one.pool.members[0].counters[C_TIMEOUT] == 1
+
+
+def test_retries_stay_within_the_requests_time(deadline: Deadline) -> None:
+    timeouts = PoolTimeouts(first_byte_s=30.0, total_s=0.05)
+    with scene(deadline, "silent", "good", timeouts=timeouts, on=("timeout",)) as one:
+        assert one.send().reason == "backend_timeout"
+        assert one.requests() == [1, 0]
+
+
+def test_a_client_that_leaves_ends_the_backends_work(deadline: Deadline, sweeper: Sweeper) -> None:
+    gone = Deadline(deadline.greenlet)
+    gone.set(0.0, "client_gone")
+    with scene(deadline, "silent", "good", timeouts=PoolTimeouts(), on=("timeout", "reset")) as one:
+        sweeper.deadlines.add(gone)
+        assert one.send().reason == "client_gone"
+        assert one.origins[0].wait_until(lambda origin: origin.ended == 1)
+        assert one.requests()[1] == 0
+        assert one.pool.members[0].errors.errors == 0
+
+
+def test_a_client_that_does_not_send_its_body(deadline: Deadline) -> None:
+    with scene(deadline, "good", "good") as one:
+        with request(deadline, "PUT / HTTP/1.1", body=b"hel", length=5) as exchange:
+            exchange.body_timeout_s = 0.02
+            with pytest.raises(Expired, match="body_timeout"):
+                forward(exchange, one.pool, POLICY)
+        assert inflight(one.pool) == 0
+        assert one.origins[0].wait_until(lambda origin: origin.ended == 1)
+        assert one.requests() == [0, 0]
+
+
+def test_a_client_that_ends_inside_its_body(deadline: Deadline) -> None:
+    with scene(deadline, "good", "good") as one:
+        with request(deadline, "PUT / HTTP/1.1", body=b"hel", length=5) as exchange:
+            assert exchange.body is not None and exchange.body.stream is not None
+            exchange.body.stream.sock.shutdown(0)
+            with pytest.raises(RequestError, match="body_truncated"):
+                forward(exchange, one.pool, POLICY)
+        assert inflight(one.pool) == 0
+        assert one.requests() == [0, 0]
+
+
+def test_a_fault_of_our_own_releases_too(deadline: Deadline) -> None:
+    def broken(_: bytes) -> None:
+        raise ZeroDivisionError
+
+    with scene(deadline, closing_after(b"HTTP/1.1 103 Early Hints\r\n\r\n")) as one:
+        with request(deadline) as exchange:
+            exchange.interim = broken
+            with pytest.raises(ZeroDivisionError):
+                forward(exchange, one.pool, POLICY)
+        assert inflight(one.pool) == 0
+
+
+def test_five_failures_eject(deadline: Deadline) -> None:
+    with scene(deadline, "closed-unanswered", "good", attempts=1) as one:
+        statuses = [one.send().status for _ in range(2 * CONSECUTIVE_ERRORS + 4)]
+        assert statuses.count(502) == CONSECUTIVE_ERRORS
+        assert statuses[-5:] == [200] * 5
+        assert one.pool.eligible == (1,)
+
+
+def test_five_bad_answers_eject(deadline: Deadline) -> None:
+    with scene(deadline, "busy", "good") as one:
+        assert [one.send().status for _ in range(20)].count(503) == CONSECUTIVE_ERRORS
+
+
+def test_nobody_is_an_attempt_error(deadline: Deadline) -> None:
+    with scene(deadline) as one:
+        outcome = one.send()
+        assert isinstance(outcome.error, AttemptError)
+        assert (outcome.reason, outcome.exchange.attempts) == ("no_backend", 0)
+
+
+def test_what_a_busy_backend_did_not_take_of_a_body_is_not_left_over(
+    deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole body is here, the backend answers without reading it, and the next one gets all of it."""
+
+    def connect(*where: Any) -> Any:
+        sock = usual(*where)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return sock
+
+    def busy(connection: Connection) -> None:
+        connection.reader.head()
+        gate.wait(10)
+        connection.send(UNAVAILABLE)
+        connection.sock.shutdown(socket.SHUT_WR)
+
+    usual, gate = member_module.connect, threading.Event()
+    monkeypatch.setattr(member_module, "connect", connect)
+    with scene(deadline, "refused", "good", on=("503",)) as one, request(deadline, length=60_000) as exchange:
+        one.origins[0]._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        one.origins[0].serve(busy)
+        assert exchange.body is not None
+        exchange.body.start(bytes(1000))
+        monkeypatch.setattr(exchange.body, "read", lambda: exchange.body.start(bytes(59_000)) or True)
+        gevent.spawn_later(0.05, gate.set)
+        answer = forward(exchange, one.pool, POLICY)
+        assert (body_of(answer), len(one.origins[1].complete()[0].body)) == (b"ok", 60_000)
+        exchange.release()
