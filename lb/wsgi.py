@@ -1,5 +1,6 @@
 """``lb.wsgi:app``: the balancer as a WSGI application. Importing it starts nothing and cannot fail."""
 
-from lb.server.wsgi import Application, published_snapshot
+from lb.server.publication import Publication
+from lb.server.wsgi import Application
 
-app = Application(published_snapshot)
+app = Application(Publication())

@@ -20,7 +20,6 @@ from lb.proxy.exchange import Exchange
 from lb.state.layout import W_LOG_DROPPED
 
 BATCH_LINES = 256
-MAX_PENDING_LINES = 20_000
 MAX_TEXT_BYTES = 2048
 _is_plain = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]*").fullmatch
 
@@ -50,6 +49,7 @@ class AccessLogWriter:
         self._pending: list[Exchange] = []
         self._counters = counters
         self._fd = -1
+        self._cut = b""
         self._format: Callable[[Exchange, float], str] = _json_line if style == "json" else _combined_line
         self._is_on = bool(path)
         self.open()
@@ -60,6 +60,7 @@ class AccessLogWriter:
             self._fd = sys.stdout.fileno()
         elif self.path:
             old, self._fd = self._fd, _opened(self.path)
+            self._cut = b""
             if old >= 0:
                 os.close(old)
 
@@ -82,10 +83,19 @@ class AccessLogWriter:
         offset = time() - monotonic()
         format_line = self._format
         text = "".join([format_line(exchange, offset) for exchange in pending])
+        self._write(self._cut + text.encode("latin-1", "replace"))
+
+    def _write(self, data: bytes) -> None:
+        """A disk that is nearly full takes a part: the line it cuts in two is ended first next time, those
+        behind it are dropped."""
         try:
-            os.write(self._fd, text.encode("latin-1", "replace"))
+            written = os.write(self._fd, data)
         except OSError:
-            self._counters[W_LOG_DROPPED] += len(pending)
+            written = 0
+        is_inside_line = data[written - 1 : written] != b"\n" if written else bool(self._cut)
+        end = data.find(b"\n", written) + 1 if is_inside_line else written
+        self._cut = data[written:end]
+        self._counters[W_LOG_DROPPED] += data.count(b"\n", end)
 
     def close(self) -> None:
         self.flush()
@@ -167,7 +177,7 @@ def _json_line(exchange: Exchange, offset: float) -> str:
         exchange.connect_s * 1e6,
         int((first_byte_at - started) * 1e6) if first_byte_at else "null",
         (exchange.ended - started) * 1e6,
-        exchange.request_id.decode("ascii"),
+        exchange.told_id.decode("ascii"),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
-from lb.http1.forwarded import Caller
+from lb.http1.forwarded import Caller, TrustedProxies
 from lb.http1.request import RequestFields
 from lb.model import ListenerTimeouts
 from lb.proxy.core import Core
@@ -47,8 +47,8 @@ class ClientEnded(ConnectionError):
 
 
 class ClientConnection(Stream):
-    """``buffer``: bytes read but not used yet. ``fields``, ``caller``: of the last request, to be used
-    again when the next one repeats them (keep-alive clients mostly do)."""
+    """``buffer``: bytes read but not used yet. ``fields``, ``caller``: of the last request (and who was
+    ``trusted`` then), to be used again when the next one repeats them (keep-alive clients mostly do)."""
 
     __slots__ = (
         "buffer",
@@ -63,6 +63,7 @@ class ClientConnection(Stream):
         "peer",
         "server",
         "socket_peer",
+        "trusted",
     )
 
     def __init__(self, sock: Any, keeper: Keeper, peer: bytes, entrance: Entrance) -> None:
@@ -74,6 +75,7 @@ class ClientConnection(Stream):
         self.buffer = b""
         self.fields: RequestFields | None = None
         self.caller: Caller | None = None
+        self.trusted: TrustedProxies | None = None
         self.is_new = True
         self.is_parked = False
         self.expires = NEVER

@@ -92,7 +92,7 @@ class Core:
         """What the client is told about an error, in the style of the route it took."""
         exchange.reason = reason = error.reason if error.reason in REASONS else "internal_error"
         style: ErrorStyle = exchange.route.route.error_style if exchange.route else "json"
-        return error_answer(reason, style, exchange.request_id)
+        return error_answer(reason, style, exchange.told_id)
 
     def record(self, exchange: Exchange) -> None:
         """Counts and logs a request that is over. Exactly once per request."""

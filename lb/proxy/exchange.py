@@ -68,6 +68,11 @@ class Exchange:
         return f"<Exchange {self.head!r} attempt {self.attempts} on {name}: {self.status or 'open'} {self.reason}>"
 
     @property
+    def told_id(self) -> bytes:
+        """The request id that backend, client and log are told: a trusted peer's, else ours."""
+        return self.caller.request_id or self.request_id
+
+    @property
     def is_idempotent(self) -> bool:
         return self.head.method in IDEMPOTENT_METHODS
 

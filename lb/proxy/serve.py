@@ -128,11 +128,16 @@ class RequestServer:
     def _caller(self, connection: ClientConnection, head: RequestHead) -> Caller:
         fields = head.fields
         caller = connection.caller
-        if caller is None or fields is not connection.fields or head.authority is not fields.host:
+        trusted = self._machine.trusted
+        if (
+            caller is None
+            or fields is not connection.fields
+            or head.authority is not fields.host
+            or trusted is not connection.trusted
+        ):
             connection.fields = fields
-            caller = describe(
-                fields, head.authority, connection.peer, connection.entrance.scheme, self._machine.trusted
-            )
+            connection.trusted = trusted
+            caller = describe(fields, head.authority, connection.peer, connection.entrance.scheme, trusted)
             connection.caller = caller if head.authority is fields.host else None
             if fields.underscores:
                 self._machine.worker_cells.counters[W_UNDERSCORE_DROPPED] += fields.underscores

@@ -11,8 +11,6 @@ import errno
 import logging
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from time import monotonic
@@ -37,6 +35,7 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.local import phrase
 from lb.proxy.routes import wanted_upgrade
 from lb.server.runtime import Runtime
+from lb.state.segment import SegmentError
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -59,10 +58,14 @@ class Application:
         self._pid = 0
         self._lock = RLock()
         self._ids = RequestIds()
+        self._seen_generation = 0
         self._seen: dict[tuple[bytes, bytes], tuple[RequestFields, Caller]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        runtime = self._runtime()
+        try:
+            runtime = self._runtime()
+        except (ConfigError, SegmentError, OSError) as error:
+            return _not_configured(start_response, error)
         exchange, core, answer = self._answer(environ, runtime)
         exchange.status = answer.status
         return self._respond(environ, start_response, exchange, core, answer)
@@ -117,6 +120,9 @@ class Application:
     def _head(self, environ: Environ, exchange: Exchange, runtime: Runtime) -> RequestHead:
         """The head and who asks; both from memory when this peer repeats its fields."""
         peer, scheme = exchange.caller.address, exchange.caller.scheme
+        if self._seen_generation != runtime.snapshot.generation:
+            self._seen.clear()
+            self._seen_generation = runtime.snapshot.generation
         known = self._seen.get((peer, scheme))
         head = head_of(environ, known[0] if known else None)
         if known is not None and head.fields is known[0] and head.authority is head.fields.host:
@@ -167,6 +173,17 @@ def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
     except (AnswerAborted, Expired) as error:
         exchange.reason = "upstream_truncated"
         raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
+    finally:
+        reader.abort()
+
+
+def _not_configured(start_response: StartResponse, error: Exception) -> Iterable[bytes]:
+    """There is nothing to serve by yet; the log says why, the client only that."""
+    _log.error("no configuration in force: %s", error)
+    body = b'{"error": "No configuration in force", "reason": "not_configured"}'
+    fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Retry-After", "5")]
+    start_response("503 Service Unavailable", fields)
+    return [body]
 
 
 def _close(exchange: Exchange, core: Core, answer: Answer) -> None:
@@ -237,21 +254,3 @@ def _beat_forever(runtime: Runtime) -> None:
     while True:
         gevent.sleep(1.0)
         runtime.beat()
-
-
-def published_snapshot() -> str:
-    """Path of the snapshot in force: ``LB_SNAPSHOT``, or published now from ``LB_CONFIG`` in a child process.
-
-    ConfigError with every problem if that configuration cannot be used.
-    """
-    path = os.environ.get("LB_SNAPSHOT")
-    if path:
-        return path
-    source = os.environ.get("LB_CONFIG", "lb.yaml")
-    done = subprocess.run(
-        [sys.executable, "-m", "lb.state.publish", source], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise ConfigError(done.stderr.strip().splitlines() or [f"{source}: cannot be published"])
-    os.environ["LB_SNAPSHOT"] = done.stdout.strip().splitlines()[-1]
-    return os.environ["LB_SNAPSHOT"]
