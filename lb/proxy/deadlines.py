@@ -59,9 +59,10 @@ class Sweeper:
         self._tasks.append(task)
 
     def _sweep(self) -> None:
+        """Looks again before each: whoever was thrown at may have called off another of its deadlines."""
         self.now = now = monotonic()
         for deadline in [one for one in self.deadlines if one.at <= now]:
-            if deadline.at <= now and deadline.greenlet is not None:
+            if deadline.at <= now and deadline.greenlet is not None and deadline in self.deadlines:
                 deadline.at = NEVER
                 deadline.greenlet.throw(Expired(deadline.reason))
         for task in self._tasks:

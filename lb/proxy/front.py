@@ -23,8 +23,6 @@ from lb.proxy.local import error_answer
 from lb.state.layout import W_ACCEPTED, W_CLOSED, W_REFUSED
 
 MAX_IDLE_RUNNERS = 256
-_refused = error_answer("too_many_connections", "json", b"-")
-TOO_MANY = _refused.head + b"Connection: close\r\n\r\n" + _refused.first
 _log = logging.getLogger("lb.proxy")
 
 
@@ -81,8 +79,10 @@ class Front:
         if self._of_client[peer] < entrance.max_per_client:
             self._of_client[peer] += 1
             return True
-        with suppress(OSError):
-            sock.send(b"" if entrance.tls is not None else TOO_MANY)
+        refused = error_answer("too_many_connections", "json", b"-")
+        if entrance.tls is None:
+            with suppress(OSError):
+                sock.send(refused.head + b"Connection: close\r\n\r\n" + refused.first)
         sock.close()
         self.machine.worker_cells.counters[W_REFUSED] += 1
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -12,6 +13,7 @@ from lb.model import ErrorStyle, Redirect, Respond
 from lb.proxy.answer import LENGTH, Answer
 from lb.proxy.date import date_line
 
+_placeholder = re.compile(rb"\{(?:scheme|host|path|query)\}")
 ALLOWED = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
 
 
@@ -71,12 +73,6 @@ def respond(fixed: Respond) -> Answer:
 def redirect(rule: Redirect, head: RequestHead, scheme: bytes) -> Answer:
     """Fills ``{scheme} {host} {path} {query}`` in; the target was checked byte by byte when it was read."""
     query = b"?" + head.query if head.query else b""
-    location = rule.to.encode("latin-1")
-    for name, value in (
-        (b"{scheme}", scheme),
-        (b"{host}", head.authority),
-        (b"{path}", head.path),
-        (b"{query}", query),
-    ):
-        location = location.replace(name, value)
+    said = {b"{scheme}": scheme, b"{host}": head.authority, b"{path}": head.path, b"{query}": query}
+    location = _placeholder.sub(lambda found: said[found[0]], rule.to.encode("latin-1"))
     return local_answer(rule.status, "text/plain; charset=utf-8", b"", b"Location: %b\r\n" % location)

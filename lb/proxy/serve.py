@@ -56,7 +56,7 @@ class RequestServer:
                 return self._refuse(connection, deadline, RequestError("head_timeout"))
             if not self._serve_one(connection, deadline, head):
                 return False
-            if not connection.buffer:
+            if not connection.buffer and connection.tls is None:  # TLS may have decrypted the next one already
                 deadline.at = NEVER
                 return True
 
@@ -122,6 +122,9 @@ class RequestServer:
             return False
         try:
             return self._replier.reply(connection, exchange, answer)
+        except (OSError, Expired):
+            exchange.reason = exchange.reason or "client_gone"
+            raise
         finally:
             core.record(exchange)
 

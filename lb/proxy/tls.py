@@ -152,6 +152,11 @@ class TlsMixin(Stream):
             self.tls.say_goodbye()
         super().close()
 
+    def reset(self) -> None:
+        """Without close_notify: behind one, half an answer would be a whole one."""
+        self.tls = None
+        super().reset()
+
 
 def backend_context(tls: BackendTls) -> ssl.SSLContext:
     """For connections to ``https`` backends: verified against ``ca`` or the system's store."""

@@ -54,7 +54,9 @@ def test_each_deadline_is_its_own_greenlets(sweeper: Sweeper, hub: Any) -> None:
         hub.loop.run_callback(one.switch, name)
     gevent.sleep(0.03)
     assert ended == ["a idle"]
-    waiting[1].throw()
+    hub.loop.run_callback(waiting[1].switch)
+    gevent.sleep(0)
+    assert all(one.dead for one in waiting)
 
 
 def test_one_that_was_called_off_by_another_of_the_same_sweep_is_not_thrown(sweeper: Sweeper, hub: Any) -> None:
@@ -81,7 +83,8 @@ def test_one_that_was_called_off_by_another_of_the_same_sweep_is_not_thrown(swee
     hub.loop.run_callback(server.switch)
     gevent.sleep(0.03)
     assert len(seen) == 1
-    server.throw()
+    hub.loop.run_callback(server.switch)
+    gevent.sleep(0)
 
 
 def test_tasks_run_at_each_sweep_with_its_time(sweeper: Sweeper) -> None:

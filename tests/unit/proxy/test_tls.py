@@ -1,0 +1,232 @@
+"""TLS on a stream: handshakes, bytes of any number, and ends that cannot be mistaken for each other."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from lb.model import BackendTls
+from lb.proxy.deadlines import Deadline, Expired
+from lb.proxy.stream import Stream
+from lb.proxy.tls import TlsMixin, backend_context
+from tests.support.scripted import tcp_pair
+from tests.unit.health.certificates import self_signed
+
+BIG = bytes(range(256)) * 10_000
+NAME = "lb.test"
+
+
+class TlsStream(TlsMixin, Stream):
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    cert: str
+    key: str
+
+    def server(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        return backend_context(BackendTls(ca=self.cert))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return Pair(*self_signed(tmp_path_factory.mktemp("tls"), NAME))
+
+
+@contextlib.contextmanager
+def connected(hub: Any, certificate: Pair) -> Iterator[tuple[TlsStream, TlsStream]]:
+    """A server's and a client's stream whose handshake is done."""
+    with tcp_pair() as (ours, theirs):
+        theirs.setblocking(False)
+        server, client = TlsStream(ours, hub), TlsStream(socket.socket(fileno=theirs.detach()), hub)
+        client.sock.setblocking(False)
+        greeting = gevent.spawn(server.start_tls, certificate.server())
+        client.start_tls(certificate.client(), NAME)
+        greeting.get()
+        yield server, client
+        for stream in (server, client):
+            stream.close()
+
+
+@pytest.fixture
+def ends(hub: Any, certificate: Pair) -> Iterator[tuple[TlsStream, TlsStream]]:
+    with connected(hub, certificate) as both:
+        yield both
+
+
+def everything(stream: Stream) -> bytes:
+    data = b""
+    while piece := stream.recv(65536):
+        data += piece
+    return data
+
+
+def test_both_ways(ends: tuple[TlsStream, TlsStream]) -> None:
+    server, client = ends
+    client.send(b"ping")
+    assert server.recv() == b"ping"
+    server.send(b"pong")
+    assert client.recv_later() == b"pong"
+    assert client.tls._object.selected_alpn_protocol() == "http/1.1"
+    assert client.tls._object.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def test_a_big_write_waits_for_its_reader(ends: tuple[TlsStream, TlsStream]) -> None:
+    server, client = ends
+    writer = gevent.spawn(server.send, BIG)
+    received = b""
+    while len(received) < len(BIG):
+        received += client.recv(100_000)
+    writer.get()
+    assert received == BIG
+
+
+def test_a_write_without_waiting_takes_what_fits(ends: tuple[TlsStream, TlsStream]) -> None:
+    server, client = ends
+    taken = 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            taken += server.send_now(BIG[: 200_000 - taken % 1000])
+    received = b""
+    while len(received) < taken:
+        received += client.recv(100_000)
+        server.tls.flush_now()
+    assert len(received) == taken
+
+
+def test_small_reads_lose_nothing(ends: tuple[TlsStream, TlsStream]) -> None:
+    """What has been decrypted already is not waited for on the socket."""
+    server, client = ends
+    client.send(b"hello world")
+    assert [server.recv_later(5), server.recv_later(5), server.recv_later(5)] == [b"hello", b" worl", b"d"]
+    with pytest.raises(BlockingIOError):
+        server.recv_now(5)
+
+
+def test_a_close_is_a_clean_end(ends: tuple[TlsStream, TlsStream]) -> None:
+    server, client = ends
+    server.send(b"bye")
+    server.close()
+    assert everything(client) == b"bye"
+    assert client.tls._object.shared_ciphers  # still whole
+
+
+def test_one_side_can_end_before_the_other(ends: tuple[TlsStream, TlsStream]) -> None:
+    server, client = ends
+    client.send(b"that was all")
+    client.end_writing()
+    assert everything(server) == b"that was all"
+    server.send(b"but I go on")
+    assert client.recv() == b"but I go on"
+
+
+def test_a_reset_does_not_say_goodbye(ends: tuple[TlsStream, TlsStream]) -> None:
+    """A cut answer must not look whole, as it would with a close_notify before the reset."""
+    server, client = ends
+    server.send(b"half of it")
+    assert client.recv() == b"half of it"
+    waiting = gevent.spawn(client.recv)
+    gevent.sleep(0)
+    server.reset()
+    with pytest.raises(ConnectionResetError):
+        waiting.get()
+
+
+# --- handshakes
+
+
+def greet(hub: Any, ours: Any, certificate: Pair, **more: Any) -> TlsStream:
+    stream = TlsStream(ours, hub)
+    try:
+        stream.start_tls(certificate.server(), **more)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def test_bytes_that_were_read_before_belong_to_the_handshake(hub: Any, certificate: Pair) -> None:
+    with tcp_pair() as (ours, theirs):
+        client = TlsStream(socket.socket(fileno=theirs.detach()), hub)
+        client.sock.setblocking(False)
+        greeting = gevent.spawn(client.start_tls, certificate.client(), NAME)
+        gevent.sleep(0.01)
+        server = greet(hub, ours, certificate, received=ours.recv(65536))
+        greeting.get()
+        client.send(b"ping")
+        assert server.recv() == b"ping"
+        client.close()
+        server.close()
+
+
+@pytest.mark.parametrize("says", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01", b""])
+def test_what_is_no_handshake(says: bytes, hub: Any, certificate: Pair) -> None:
+    with tcp_pair() as (ours, theirs):
+        theirs.sendall(says)
+        theirs.shutdown(1)
+        with pytest.raises(OSError):  # noqa: PT011 - ssl.SSLError is one
+            greet(hub, ours, certificate)
+
+
+def test_a_handshake_that_does_not_go_on_can_be_broken_off(hub: Any, certificate: Pair, deadline: Deadline) -> None:
+    deadline.set(0.0, "head_timeout")
+    with tcp_pair() as (ours, theirs):
+        theirs.sendall(b"\x16\x03\x01")
+        with pytest.raises(Expired):
+            greet(hub, ours, certificate)
+
+
+# --- who the backend is
+
+
+def handshake(hub: Any, certificate: Pair, tls: BackendTls, name: str) -> bool:
+    with tcp_pair() as (ours, theirs):
+        client = TlsStream(socket.socket(fileno=theirs.detach()), hub)
+        client.sock.setblocking(False)
+        greeting = gevent.spawn(_quietly, greet, hub, ours, certificate)
+        try:
+            client.start_tls(backend_context(tls), name)
+        except ssl.SSLError:
+            return False
+        finally:
+            client.close()
+            if (server := greeting.get()) is not None:
+                server.close()
+    return True
+
+
+def _quietly(act: Any, *arguments: Any) -> Any:
+    with contextlib.suppress(OSError):
+        return act(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("verify", "knows_ca", "name", "passes"),
+    [
+        (True, True, NAME, True),
+        (True, True, "other.test", False),
+        (True, False, NAME, False),
+        (False, False, "other.test", True),
+    ],
+)
+def test_a_backend_is_who_it_says(
+    verify: bool, knows_ca: bool, name: str, passes: bool, hub: Any, certificate: Pair, tmp_path: Path
+) -> None:
+    other, _ = self_signed(tmp_path, "ca.test")
+    tls = BackendTls(verify=verify, ca=certificate.cert if knows_ca else other)
+    assert handshake(hub, certificate, tls, name) is passes

@@ -1,0 +1,140 @@
+"""Which certificate a client sees, and that a bad file changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from lb.model import Certificate
+from lb.server import certificates
+from lb.server.certificates import CertificateStore, subject_names
+from tests.unit.health.certificates import self_signed
+
+
+def made(folder: Path, name: str, *answers: str) -> Certificate:
+    folder.mkdir()
+    return Certificate(*self_signed(folder, name), names=answers)
+
+
+def seen(store: CertificateStore, name: str | None) -> str:
+    """The common name of the certificate that a client asking for ``name`` gets; no socket is needed for that."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    client = context.wrap_bio(to_client, to_server, server_hostname=name)
+    server = store.context().wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (client, server):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    der = client.getpeercert(binary_form=True)
+    assert der is not None
+    from cryptography import x509
+
+    return str(x509.load_der_x509_certificate(der).subject.rfc4514_string()).removeprefix("CN=")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CertificateStore:
+    return CertificateStore(
+        [
+            made(tmp_path / "first", "first.test"),
+            made(tmp_path / "second", "second.test"),
+            made(tmp_path / "wild", "wild.test", "*.wild.test", "Named.test"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [
+        ("first.test", "first.test"),
+        ("second.test", "second.test"),
+        ("SECOND.test", "second.test"),
+        ("a.wild.test", "wild.test"),
+        ("named.test", "wild.test"),
+        ("wild.test", "first.test"),
+        ("a.b.wild.test", "first.test"),
+        ("unknown.test", "first.test"),
+        (None, "first.test"),
+    ],
+)
+def test_the_certificate_of_the_name_that_was_asked_for(asked: str | None, got: str, store: CertificateStore) -> None:
+    assert seen(store, asked) == got
+
+
+def test_the_first_of_two_for_one_name_counts(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one", "one.test", "both.test"), made(tmp_path / "two", "two.test", "both.test")
+    assert seen(CertificateStore([one, two]), "both.test") == "one.test"
+
+
+def test_names_are_read_from_the_certificate(tmp_path: Path) -> None:
+    assert subject_names(made(tmp_path / "x", "x.test").cert) == ["x.test"]
+
+
+def test_a_pair_that_cannot_be_read_is_an_error_at_the_start(tmp_path: Path) -> None:
+    good = made(tmp_path / "good", "good.test")
+    with pytest.raises(OSError):  # noqa: PT011 - ssl.SSLError is one
+        CertificateStore([Certificate(good.cert, good.cert)])
+    with pytest.raises(OSError, match="No such file"):
+        CertificateStore([Certificate(str(tmp_path / "missing"), good.key)])
+
+
+# --- while it runs
+
+
+@pytest.fixture
+def watched(store: CertificateStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[CertificateStore]:
+    monkeypatch.setattr(certificates, "CHECK_S", 0.002)
+    watcher = gevent.spawn(store.watch)
+    yield store
+    watcher.kill()
+
+
+def replace(folder: Path, other: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(other / name, folder / "new")
+        os.replace(folder / "new", folder / name)
+
+
+def wait_for(store: CertificateStore, asked: str, got: str) -> None:
+    with gevent.Timeout(5):
+        while seen(store, asked) != got:
+            gevent.sleep(0.002)
+
+
+def test_a_new_pair_is_used_from_then_on(watched: CertificateStore, tmp_path: Path) -> None:
+    made(tmp_path / "renewed", "renewed.test")
+    replace(tmp_path / "first", tmp_path / "renewed")
+    wait_for(watched, "first.test", "renewed.test")
+    assert seen(watched, "second.test") == "second.test"
+
+
+@pytest.mark.parametrize("damage", ["empty", "missing", "another-key"])
+def test_a_broken_pair_keeps_the_old_one_until_it_is_whole_again(
+    damage: str, watched: CertificateStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = tmp_path / "second" / "key.pem"
+    if damage == "missing":
+        key.unlink()
+    else:
+        key.write_bytes(b"" if damage == "empty" else (tmp_path / "first" / "key.pem").read_bytes())
+    with gevent.Timeout(5):
+        while "kept the old one" not in caplog.text:
+            gevent.sleep(0.002)
+    gevent.sleep(0.02)
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1, "told once"
+    assert [seen(watched, f"{name}.test") for name in ("first", "second")] == ["first.test", "second.test"]
+    made(tmp_path / "renewed", "renewed.test", "second.test")
+    replace(tmp_path / "second", tmp_path / "renewed")
+    wait_for(watched, "renewed.test", "renewed.test")
