@@ -8,9 +8,14 @@ Shared by requests and responses; knows nothing of either's rules.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
+
+match_line = re.compile(rb"(" + TOKEN + rb"):[\t ]*(" + VALUE + rb")").fullmatch
+"""One line without its CRLF; the value may still have white space behind it."""
 
 is_block = re.compile(rb"(?:" + TOKEN + rb":" + VALUE + rb"\r\n)*").fullmatch
 """Accepts lines of ``name:value`` each ended by CRLF: no fold, no bare CR or LF, no space before the
@@ -50,3 +55,28 @@ def parse_content_length(value: bytes) -> int:
         return -2
     length = int(digits)
     return length if length <= MAX_CONTENT_LENGTH else -2
+
+
+class KnownLines(dict[bytes, Any]):
+    """What single field lines mean, remembered: nearly all lines of nearly all heads have been seen before.
+
+    ``judge(line)`` gives the meaning, or raises for a line that is none. Bounded; long lines, and fields
+    that hold secrets or differ each time, are judged anew.
+    """
+
+    _MOST = 4096
+    _LONGEST = 256
+    _NEVER = (b"cookie:", b"set-cookie:", b"authorization:", b"content-length:", b"referer:", b"etag:",
+              b"if-none-match:", b"x-request-id:", b"traceparent:", b"x-forwarded-for:", b"forwarded:")  # fmt: skip
+
+    def __init__(self, judge: Callable[[bytes], Any]) -> None:
+        super().__init__()
+        self._judge = judge
+
+    def __missing__(self, line: bytes) -> Any:
+        meaning = self._judge(line)
+        if len(line) <= self._LONGEST and not line.lower().startswith(self._NEVER):
+            if len(self) >= self._MOST:
+                self.clear()
+            self[line] = meaning
+        return meaning

@@ -8,6 +8,7 @@ may reuse the ``RequestFields`` it got. Knows nothing of routes, backends or who
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lb.errors import RequestError
 from lb.http1.fields import (
@@ -17,9 +18,10 @@ from lb.http1.fields import (
     MAX_HEAD_BYTES,
     MAX_LINE_BYTES,
     TOKEN,
+    KnownLines,
     find_broken_line_end,
-    is_block,
     list_items,
+    match_line,
     parse_content_length,
 )
 
@@ -53,6 +55,8 @@ _DROPPED_NAMES = frozenset(
 """``Proxy`` becomes HTTP_PROXY in CGI and WSGI (httpoxy); the others claim what only we can know."""
 
 _FRAMING_NAMES = frozenset((b"host", b"content-length", b"expect"))
+_CONNECTION_OPTIONS = HOP_BY_HOP | {b"close"}
+"""What ``Connection`` may name that is gone from what we send anyway."""
 _SPECIAL = HOP_BY_HOP | _IDENTITY_NAMES | _DROPPED_NAMES | _FRAMING_NAMES
 
 
@@ -205,6 +209,7 @@ def _request_line_error(head: bytes) -> RequestError:
     return RequestError("bad_request", "request line")
 
 
+@lru_cache(maxsize=1024)
 def _valid_authority(authority: bytes, reason: str) -> bytes:
     matched = _match_authority(authority)
     if matched is None or int(matched[1] or 0) > 65535:
@@ -212,33 +217,51 @@ def _valid_authority(authority: bytes, reason: str) -> bytes:
     return authority.lower()
 
 
+KEPT = "kept"
+DROPPED = "dropped"
+
+
+def _meaning(line: bytes) -> str | tuple[bytes, bytes]:
+    """KEPT, DROPPED (an underscore in the name: some origins take it for a dash), or a special name and its value."""
+    matched = match_line(line)
+    if matched is None:
+        raise RequestError("bad_request", "field line")
+    if len(line) > MAX_LINE_BYTES:
+        raise RequestError("head_too_large", "field line")
+    name = matched[1].lower()
+    if name in _SPECIAL:
+        return name, matched[2].rstrip(b" \t")
+    return DROPPED if b"_" in name else KEPT
+
+
+_known_lines = KnownLines(_meaning)
+
+
 def parse_fields(block: bytes) -> RequestFields:
     """Judges a field block (lines with their CRLF, without the empty line)."""
-    if not is_block(block):
-        raise RequestError("bad_request", "field line")
     lines = block.split(b"\r\n")
-    lines.pop()
+    if lines.pop():
+        raise RequestError("bad_request", "field line")
     if len(lines) > MAX_FIELDS:
         raise RequestError("head_too_large", f"{len(lines)} fields")
     fields = RequestFields(block)
-    if len(block) > MAX_LINE_BYTES and max(map(len, lines)) > MAX_LINE_BYTES:
-        raise RequestError("head_too_large", "field line")
+    known = _known_lines
     kept: list[bytes] = []
     special: list[tuple[bytes, bytes]] = []
     for line in lines:
-        colon = line.index(b":")
-        name = line[:colon].lower()
-        if name in _SPECIAL:
-            special.append((name, line[colon + 1 :].strip(b" \t")))
-        elif b"_" in name:
+        meaning = known[line]
+        if meaning is KEPT:
+            kept.append(line)
+        elif meaning is DROPPED:
             fields.underscores += 1
         else:
-            kept.append(line)
+            special.append(meaning)
     named = _apply(fields, special) if special else ()
     if named:
         kept = [line for line in kept if line[: line.index(b":")].lower() not in named]
     if len(kept) != len(lines):
-        fields.kept = b"\r\n".join(kept) + b"\r\n" if kept else b""
+        kept.append(b"")
+        fields.kept = b"\r\n".join(kept)
     return fields
 
 
@@ -292,10 +315,13 @@ def _apply_connection(fields: RequestFields, named: list[bytes]) -> frozenset[by
     fields.keep_alive = b"keep-alive" in named
     if b"upgrade" not in named:
         fields.upgrade = b""
+    others = [name for name in named if name not in _CONNECTION_OPTIONS]
+    if not others:
+        return ()
     if fields.identity:
-        for name in named:
+        for name in others:
             fields.identity.pop(name, None)
-    return frozenset(named) - END_TO_END_ALWAYS
+    return frozenset(others) - END_TO_END_ALWAYS
 
 
 def _length(value: bytes) -> int:

@@ -12,8 +12,10 @@ from lb.http1.fields import (
     HOP_BY_HOP,
     MAX_HEAD_BYTES,
     MAX_RESPONSE_FIELDS,
+    KnownLines,
     is_block,
     list_items,
+    match_line,
     parse_content_length,
 )
 
@@ -22,6 +24,8 @@ _fold = re.compile(rb"[ \t]*\r\n[ \t]+")
 _space_before_colon = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:")
 
 _SPECIAL = HOP_BY_HOP | {b"content-length", b"date"}
+_NOT_REMOVABLE = HOP_BY_HOP | {b"close", b"content-type", b"date", b"content-encoding"}
+"""What ``Connection`` may name without anything to be taken away: gone already, or every recipient needs it."""
 NO_BODY_STATUSES = frozenset((204, 304))
 
 
@@ -126,37 +130,64 @@ def parse_response(head: bytes, known: ResponseFields | None = None) -> Response
     return ResponseHead(int(line[2]), status_line, minor, known)
 
 
+KEPT = "kept"
+
+
+def _meaning(line: bytes) -> str | tuple[bytes, bytes]:
+    """KEPT, or a special name and its value."""
+    matched = match_line(line)
+    if matched is None:
+        raise BadResponse("field line")
+    name = matched[1].lower()
+    return (name, matched[2].rstrip(b" \t")) if name in _SPECIAL else KEPT
+
+
+_known_lines = KnownLines(_meaning)
+
+
 def parse_fields(block: bytes) -> ResponseFields:
+    try:
+        return _judged(block, block)
+    except BadResponse as error:
+        if error.detail != "field line":
+            raise
+    return _judged(block, _repaired(block))
+
+
+def _judged(block: bytes, repaired: bytes) -> ResponseFields:
     fields = ResponseFields(block)
-    if not is_block(block):
-        block = _repaired(block)
-        fields.kept = block
-    lines = block.split(b"\r\n")
-    lines.pop()
+    fields.kept = repaired
+    lines = repaired.split(b"\r\n")
+    if lines.pop():
+        raise BadResponse("field line")
     if len(lines) > MAX_RESPONSE_FIELDS:
         raise BadResponse(f"{len(lines)} fields", "response_head_too_large")
+    known = _known_lines
     kept: list[bytes] = []
     named: list[bytes] = []
     for line in lines:
-        colon = line.index(b":")
-        name = line[:colon].lower()
-        if name in _SPECIAL:
-            _apply(fields, name, line[colon + 1 :].strip(b" \t"), named)
-            if name != b"date":
-                continue
-        kept.append(line)
+        meaning = known[line]
+        if meaning is KEPT:
+            kept.append(line)
+            continue
+        name, value = meaning
+        _apply(fields, name, value, named)
+        if name == b"date":
+            kept.append(line)
     if named:
         fields.close = b"close" in named
         fields.keep_alive = b"keep-alive" in named
         if b"upgrade" not in named:
             fields.upgrade = b""
-        gone = frozenset(named) - {b"content-type", b"date", b"content-encoding"}
-        kept = [line for line in kept if line[: line.index(b":")].lower() not in gone]
+        gone = frozenset(named) - _NOT_REMOVABLE
+        if gone:
+            kept = [line for line in kept if line[: line.index(b":")].lower() not in gone]
     if fields.chunked and fields.content_length >= 0:
         fields.content_length = -1
         fields.length_dropped = True
     if len(kept) != len(lines):
-        fields.kept = b"\r\n".join(kept) + b"\r\n" if kept else b""
+        kept.append(b"")
+        fields.kept = b"\r\n".join(kept)
     return fields
 
 

@@ -42,21 +42,27 @@ class Keeper(Protocol):
     def wake(self, connection: ClientConnection) -> None: ...
 
 
+UNKNOWN_CALLER = Caller(b"", b"http", b"", b"", b"", b"")
+
+
 class ClientEnded(ConnectionError):
     """The client has closed its side between two requests, as clients do."""
 
 
 class ClientConnection(Stream):
-    """``buffer``: bytes read but not used yet. ``fields``, ``caller``: of the last request (and who was
-    ``trusted`` then), to be used again when the next one repeats them (keep-alive clients mostly do)."""
+    """``buffer``: bytes read but not used yet. ``fields``: of the last request, and ``caller``: what came of
+    its ``identity`` and ``authority`` and of who was ``trusted`` then; to be used again when the next one
+    repeats them, as keep-alive clients mostly do."""
 
     __slots__ = (
+        "authority",
         "buffer",
         "caller",
         "entrance",
         "expires",
         "fields",
         "gone",
+        "identity",
         "is_new",
         "is_parked",
         "keeper",
@@ -74,8 +80,10 @@ class ClientConnection(Stream):
         self.entrance = entrance
         self.buffer = b""
         self.fields: RequestFields | None = None
-        self.caller: Caller | None = None
+        self.caller = UNKNOWN_CALLER
         self.trusted: TrustedProxies | None = None
+        self.identity: dict[bytes, bytes] | None = None
+        self.authority = b""
         self.is_new = True
         self.is_parked = False
         self.expires = NEVER

@@ -129,21 +129,22 @@ class RequestServer:
             core.record(exchange)
 
     def _caller(self, connection: ClientConnection, head: RequestHead) -> Caller:
-        fields = head.fields
-        caller = connection.caller
+        """Who asks. Worked out anew only when something it depends on differs from the last request."""
+        fields = connection.fields = head.fields
+        if fields.underscores:
+            self._machine.worker_cells.counters[W_UNDERSCORE_DROPPED] += fields.underscores
         trusted = self._machine.trusted
         if (
-            caller is None
-            or fields is not connection.fields
-            or head.authority is not fields.host
-            or trusted is not connection.trusted
+            trusted is connection.trusted
+            and fields.identity is connection.identity
+            and head.authority == connection.authority
         ):
-            connection.fields = fields
-            connection.trusted = trusted
-            caller = describe(fields, head.authority, connection.peer, connection.entrance.scheme, trusted)
-            connection.caller = caller if head.authority is fields.host else None
-            if fields.underscores:
-                self._machine.worker_cells.counters[W_UNDERSCORE_DROPPED] += fields.underscores
+            return connection.caller
+        connection.trusted = trusted
+        connection.identity = fields.identity
+        connection.authority = head.authority
+        caller = describe(fields, head.authority, connection.peer, connection.entrance.scheme, trusted)
+        connection.caller = caller
         return caller
 
     def _answer(self, connection: ClientConnection, exchange: Exchange, core: Core) -> Answer:

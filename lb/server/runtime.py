@@ -105,17 +105,20 @@ class Runtime:
 
     def _reload(self) -> None:
         generation = self.segment.generation
+        kept, members = self.snapshot, self._members
         try:
-            snapshot = snapshots.read(self.snapshot_path)
-        except (OSError, ConfigError) as error:
+            self.snapshot = snapshot = snapshots.read(self.snapshot_path)
+            self.segment.refresh()
+            self._compose()
+        except (OSError, ValueError, ConfigError, SegmentError) as error:
             self._failed_generation = generation
-            _log.error("generation=%d kept=%d error=%s", generation, self.snapshot.generation, error)
+            _log.error("generation=%d kept=%d error=%s", generation, kept.generation, error)
+            if self.snapshot is not kept:  # a file it names cannot be read here: members are halfway
+                self.snapshot, self._members = kept, members
+                self._compose()
             return
-        self.segment.refresh()
-        self.snapshot = snapshot
         if snapshot.generation != generation:
             self._failed_generation = generation
-        self._compose()
         gevent.spawn(self._resolver.resolve_all)
         _log.info(
             "generation=%d pools=%d routes=%d",

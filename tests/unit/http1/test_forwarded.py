@@ -124,7 +124,9 @@ def test_a_chain_has_an_end() -> None:
     assert lines_of(caller.lines)["x-forwarded-for"].count(",") == 64
 
 
-@pytest.mark.parametrize(("said", "scheme"), [("https", b"https"), ("HTTPS", b"https"), ("ftp", b"http"), ("", b"http")])
+@pytest.mark.parametrize(
+    ("said", "scheme"), [("https", b"https"), ("HTTPS", b"https"), ("ftp", b"http"), ("", b"http")]
+)
 def test_schemes(said: str, scheme: bytes) -> None:
     assert told(f"X-Forwarded-Proto: {said}").scheme == scheme
 
@@ -214,9 +216,7 @@ def test_ids_do_not_repeat_in_any_worker() -> None:
 
 
 @given(st.ip_addresses(), st.sampled_from(["{}", '"{}"', " {} ", "port"]))
-def test_every_spelling_of_an_address(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address, spelling: str
-) -> None:
+def test_every_spelling_of_an_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address, spelling: str) -> None:
     if spelling == "port":
         text = f"[{address}]:80" if address.version == 6 else f"{address}:80"
     else:
@@ -224,7 +224,7 @@ def test_every_spelling_of_an_address(
     assert parse_address(text.encode()) == (getattr(address, "ipv4_mapped", None) or address)
 
 
-@given(st.binary(max_size=40) | st.text("0123456789.:[]%abcf\" ,", max_size=30).map(str.encode))
+@given(st.binary(max_size=40) | st.text('0123456789.:[]%abcf" ,', max_size=30).map(str.encode))
 def test_what_is_no_address_is_none(text: bytes) -> None:
     found = parse_address(text)
     assert found is None or isinstance(found, (ipaddress.IPv4Address, ipaddress.IPv6Address))

@@ -219,9 +219,7 @@ def test_after_a_rotation_the_new_file_is_written(log: Any, tmp_path: Path) -> N
     assert b"/old" in (tmp_path / "access.log.1").read_bytes()
 
 
-def test_a_disk_that_takes_half_a_line_does_not_spoil_the_next(
-    log: Any, tmp_path: Path, counters: memoryview
-) -> None:
+def test_a_disk_that_takes_half_a_line_does_not_spoil_the_next(log: Any, tmp_path: Path, counters: memoryview) -> None:
     """A nearly full disk takes a part of a write without an error."""
     writer = log()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

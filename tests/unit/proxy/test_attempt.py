@@ -144,7 +144,9 @@ def test_a_date_is_added_where_there_is_none(deadline: Deadline) -> None:
 
 
 def test_interim_answers_are_passed_on_but_for_100(deadline: Deadline) -> None:
-    reply = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"
+    reply = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"
+    )
     with asked(deadline, reply) as (exchange, pool, interims):
         assert attempt(exchange, pool.members[0]).status == 200
         assert interims == [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"]
@@ -201,7 +203,8 @@ def test_a_backend_that_answers_without_reading_is_heard(deadline: Deadline) -> 
 
 
 @pytest.mark.parametrize(
-    "reply", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 2000 OK\r\n\r\n", b"X" * 70_000, b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n"]
+    "reply",
+    [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 2000 OK\r\n\r\n", b"X" * 70_000, b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n"],
 )
 def test_what_is_no_answer_leaves_no_connection_open(reply: bytes, deadline: Deadline) -> None:
     with fault_origin(closing_after(reply)) as origin, open_pool(*backends(origin.port)) as pool:

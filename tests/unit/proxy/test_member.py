@@ -244,9 +244,7 @@ def test_an_idle_connection_that_can_be_read_is_thrown_away(
     accepted.close()
 
 
-def test_one_that_spoke_out_of_turn_is_not_kept(
-    member: Member, listening: socket.socket, deadline: Deadline
-) -> None:
+def test_one_that_spoke_out_of_turn_is_not_kept(member: Member, listening: socket.socket, deadline: Deadline) -> None:
     connection = checkout(member, deadline)
     accepted, _ = listening.accept()
     with accepted:

@@ -177,7 +177,10 @@ def test_a_fault_of_ours_is_a_500_and_nobody_elses(sweeper: Sweeper, caplog: pyt
 
 
 def test_a_silent_connection_is_closed_without_a_word(sweeper: Sweeper) -> None:
-    with serving(sweeper, HELLO) as served, served.client(served.entrance(ListenerTimeouts(keep_alive_s=0.02))) as client:
+    with (
+        serving(sweeper, HELLO) as served,
+        served.client(served.entrance(ListenerTimeouts(keep_alive_s=0.02))) as client,
+    ):
         assert read_all(client) == b""
         wait_until(lambda: not served.front.open)
         assert (cell(served, W_ACCEPTED), cell(served, W_CLOSED)) == (1, 1)

@@ -32,7 +32,9 @@ class Ends:
 
 
 @contextlib.contextmanager
-def tunnel(sweeper: Sweeper, hub: Any, silence_s: float = 60.0, first: tuple[bytes, bytes] = (b"", b"")) -> Iterator[Ends]:
+def tunnel(
+    sweeper: Sweeper, hub: Any, silence_s: float = 60.0, first: tuple[bytes, bytes] = (b"", b"")
+) -> Iterator[Ends]:
     """One that runs in a greenlet of its own; both of its sockets are closed when it ends, as its owner does."""
     with tcp_pair() as (to_client, client), tcp_pair() as (to_backend, backend):
         made = Tunnel(Stream(to_client, hub), Stream(to_backend, hub), silence_s, sweeper, hub)

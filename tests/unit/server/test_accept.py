@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import resource
 import socket
@@ -59,10 +60,11 @@ def connect(clients: list[socket.socket], address: Any, count: int, family: int 
         clients.append(client)
 
 
-def accepting(listening: Any, worker: Worker) -> Iterator[Acceptor]:
+@contextlib.contextmanager
+def accepting(listening: Any, worker: Worker) -> Iterator[None]:
     acceptor = Acceptor(listening, worker.front, SimpleNamespace(id="traffic"), worker.runtime)  # type: ignore[arg-type]
     acceptor.start()
-    yield acceptor
+    yield
     acceptor.stop()
     for sock in worker.front.open:
         sock.close()
@@ -77,13 +79,15 @@ def listening() -> Iterator[socket.socket]:
 @pytest.fixture
 def alone(hub: Any, listening: socket.socket) -> Iterator[Worker]:
     worker = Worker(hub, workers=1)
-    yield from ((worker) for _ in accepting(listening, worker))
+    with accepting(listening, worker):
+        yield worker
 
 
 @pytest.fixture
 def one_of_two(hub: Any, listening: socket.socket) -> Iterator[Worker]:
     worker = Worker(hub, workers=2)
-    yield from ((worker) for _ in accepting(listening, worker))
+    with accepting(listening, worker):
+        yield worker
 
 
 def wait_for(worker: Worker, count: int) -> None:
@@ -127,7 +131,7 @@ def test_peers(bind: Any, family: int, peer: bytes, hub: Any, clients: list[sock
         listening.bind(path if bind == "unix" else bind)
         listening.listen()
         worker = Worker(hub, workers=1)
-        for _ in accepting(listening, worker):
+        with accepting(listening, worker):
             where = {socket.AF_UNIX: path, socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}[family]
             if not isinstance(where, str):
                 where = (where[0], listening.getsockname()[1])
@@ -170,7 +174,7 @@ def test_no_more_than_there_are_descriptors_for(
     monkeypatch.setattr(accept, "_BATCH", 1)
     monkeypatch.setattr(accept, "_FULL_PAUSE_S", 0.005)
     worker = Worker(hub, workers=1)
-    for _ in accepting(listening, worker):
+    with accepting(listening, worker):
         connect(clients, listening.getsockname(), 5)
         gevent.sleep(0.03)
         assert len(worker.front.open) == 3
@@ -185,10 +189,9 @@ def test_how_many_are_most() -> None:
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ECONNABORTED])
 def test_a_failing_accept_is_tried_again(
-    code: int, alone: Worker, listening: socket.socket, clients: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+    code: int, hub: Any, listening: socket.socket, clients: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Out of descriptors: after a pause, instead of a busy loop."""
-    monkeypatch.setattr(accept, "_OUT_OF_DESCRIPTORS_PAUSE_S", 0.005)
     failed: list[int] = []
 
     class Failing(accept._socket.socket):  # type: ignore[misc]
@@ -199,11 +202,9 @@ def test_a_failing_accept_is_tried_again(
             return super()._accept()  # type: ignore[misc]
 
     monkeypatch.setattr(accept._socket, "socket", Failing)
-    worker = Worker(alone.front.hub, workers=1)
-    for acceptor in accepting(listening, worker):
-        assert type(acceptor._sock) is Failing
-        monkeypatch.undo()
-        connect(clients, listening.getsockname(), 1)
-        with gevent.Timeout(5):
-            while not worker.front.open and not alone.front.open:
-                gevent.sleep(0.001)
+    monkeypatch.setattr(accept, "_OUT_OF_DESCRIPTORS_PAUSE_S", 0.005)
+    worker = Worker(hub, workers=1)
+    with accepting(listening, worker):
+        connect(clients, listening.getsockname(), 2)
+        wait_for(worker, 2)
+    assert failed == [code]

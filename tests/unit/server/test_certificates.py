@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gevent
 import pytest
+from cryptography import x509
 
 from lb.model import Certificate
 from lb.server import certificates
@@ -39,8 +40,6 @@ def seen(store: CertificateStore, name: str | None) -> str:
                 continue
     der = client.getpeercert(binary_form=True)
     assert der is not None
-    from cryptography import x509
-
     return str(x509.load_der_x509_certificate(der).subject.rfc4514_string()).removeprefix("CN=")
 
 

@@ -1,0 +1,386 @@
+"""What a worker makes of a snapshot, and of the next one: swapped as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from lb.config import snapshot as snapshots
+from lb.errors import ConfigError, RequestError
+from lb.http1.request import RequestHead
+from lb.model import AccessLog, Backend, BackendTls, Config, Health, Pool, Redirect, Respond, Route, Snapshot, State
+from lb.proxy.answer import Answer
+from lb.proxy.deadlines import NEVER, Deadline, Sweeper
+from lb.proxy.exchange import Exchange
+from lb.proxy.forward import forward
+from lb.server import runtime as runtime_module
+from lb.server.runtime import Runtime
+from lb.state.layout import (
+    C_COUNT,
+    DOWN,
+    H_PROBED_GENERATION,
+    SH_VERDICT,
+    SLOT_BEAT_NS,
+    SLOT_GENERATION,
+    SLOT_PID,
+    SLOT_READY,
+    SLOT_START,
+    UP,
+)
+from lb.state.process import start_ticks
+from lb.state.publish import publish, snapshot_path
+from lb.state.segment import Segment
+from tests.support.behaviours import OK, answering
+from tests.support.fault_origin import FaultOrigin, fault_origin
+from tests.support.scripted import head_of
+from tests.unit.proxy.live import body_of, exchange_of
+
+UNPROBED = Health(type="none")
+
+
+@pytest.fixture
+def origin() -> Iterator[FaultOrigin]:
+    with fault_origin(answering(OK)) as one:
+        yield one
+
+
+@pytest.fixture
+def config(tmp_path: Path, origin: FaultOrigin) -> Config:
+    """One pool of two addresses of the same backend; every route's answer is its id, or that backend's."""
+    pool = Pool("web", (backend("a", origin), backend("b", origin)), policy="round_robin", health=UNPROBED)
+    return Config("lb.yaml", (), (pool,), (Route("all", "pool", pool="web"),), State(str(tmp_path)))
+
+
+def backend(name: str, origin: FaultOrigin) -> Backend:
+    return Backend(name, host="127.0.0.1", port=origin.port)
+
+
+@pytest.fixture
+def put_in_force() -> Iterator[Callable[[Config], Snapshot]]:
+    """Publishes, and at the end takes away what stands in shared memory."""
+    made: set[str] = set()
+
+    def act(config: Config) -> Snapshot:
+        snapshot = publish(config)
+        made.add(snapshot.segment)
+        return snapshot
+
+    yield act
+    for path in made:
+        Path(path).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def runtime(
+    config: Config, put_in_force: Any, hub: Any, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    """Follows changes at every sweep."""
+    monkeypatch.setattr(runtime_module, "SEGMENT_CHECK_S", 0.0)
+    put_in_force(config)
+    one = Runtime(snapshot_path(config.state.dir), hub, sweeper)
+    sweeper.every_sweep(one._follow)
+    yield one
+    sweeper.stop()
+    one.close()
+
+
+def wait_until(claim: Callable[[], bool]) -> None:
+    with gevent.Timeout(5):
+        while not claim():
+            gevent.sleep(0.002)
+
+
+def get(runtime: Runtime, deadline: Deadline, head: RequestHead | None = None) -> Answer:
+    """One request through the traffic core; counted and recorded."""
+    exchange = exchange_of(head or head_of(), deadline)
+    exchange.route = runtime.traffic.route(exchange.head)
+    answer = runtime.traffic.answer(exchange)
+    exchange.status = answer.status
+    body_of(answer)
+    runtime.traffic.record(exchange)
+    return answer
+
+
+def total(runtime: Runtime, name: str, cell: int = C_COUNT) -> int:
+    return runtime.segment.totals(runtime.snapshot.columns[name])[cell]
+
+
+def member(runtime: Runtime, name: str) -> Any:
+    return {one.backend.id: one for one in runtime.traffic.pools[0].members}[name]
+
+
+# --- one snapshot
+
+
+def test_without_a_snapshot_there_is_no_worker(tmp_path: Path, hub: Any, sweeper: Sweeper) -> None:
+    with pytest.raises(ConfigError, match="cannot read snapshot"):
+        Runtime(str(tmp_path / "snapshot.json"), hub, sweeper)
+
+
+def test_a_request_is_answered_and_counted_where_the_machine_counts(runtime: Runtime, deadline: Deadline) -> None:
+    assert [get(runtime, deadline).status for _ in range(3)] == [200] * 3
+    assert total(runtime, "route:all") == total(runtime, "algo:round_robin") == 3
+    assert (total(runtime, "backend:web/a"), total(runtime, "backend:web/b")) == (2, 1)
+    assert runtime.segment.inflight(runtime.snapshot.columns["backend:web/a"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("route", "status"),
+    [
+        (Route("fixed", "respond", respond=Respond(418)), 418),
+        (Route("moved", "redirect", redirect=Redirect("/there", 302)), 302),
+        (Route("health", "health"), 200),
+    ],
+)
+def test_actions(route: Route, status: int, runtime: Runtime, config: Config, put_in_force: Any, deadline: Any) -> None:
+    put_in_force(replace(config, routes=(route,)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert get(runtime, deadline).status == status
+
+
+def test_no_route_is_counted_too(runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline) -> None:
+    put_in_force(replace(config, routes=()))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    with pytest.raises(RequestError, match="route_not_found"):
+        get(runtime, deadline)
+    exchange = exchange_of(head_of(), deadline)
+    runtime.traffic.record(exchange)
+    assert total(runtime, "route:(unrouted)") == 1
+
+
+def test_metrics_come_from_the_controller_whatever_was_asked(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline
+) -> None:
+    put_in_force(replace(config, routes=(Route("metrics", "metrics", path="/stats"),)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    live = runtime.traffic.route(head_of("GET /stats?x HTTP/1.1"))
+    assert live.pool is not None
+    assert live.pool.backends[0].unix_path == os.path.join(config.state.dir, "control.sock")
+    assert live.target == b"/metrics"
+
+
+def test_another_policy_by_request(runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline) -> None:
+    put_in_force(replace(config, routes=(Route("all", "pool", pool="web", algo_override=True),)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    for algo in ("random", "geo_aware", "least_response_time"):
+        assert get(runtime, deadline, head_of(f"GET /?algo={algo} HTTP/1.1")).status == 200
+    with pytest.raises(RequestError, match="invalid_algorithm"):
+        get(runtime, deadline, head_of("GET /?algo=nonsense HTTP/1.1"))
+    counted = {name: total(runtime, f"algo:{name}") for name in ("random", "adaptive", "peak_ewma", "round_robin")}
+    assert counted == {"random": 1, "adaptive": 1, "peak_ewma": 1, "round_robin": 0}
+
+
+def test_without_leave_nobody_chooses_the_policy(runtime: Runtime, deadline: Deadline) -> None:
+    get(runtime, deadline, head_of("GET /?algo=random HTTP/1.1"))
+    assert (total(runtime, "algo:random"), total(runtime, "algo:round_robin")) == (0, 1)
+
+
+# --- health, readiness
+
+
+def test_a_verdict_counts_as_soon_as_it_is_told(runtime: Runtime) -> None:
+    pool = runtime.traffic.pools[0]
+    member(runtime, "a").shared[SH_VERDICT] = DOWN
+    member(runtime, "b").shared[SH_VERDICT] = UP
+    runtime.segment.bump_health()
+    wait_until(lambda: pool.eligible == (1,))
+
+
+def status_of(runtime: Runtime, path: str) -> tuple[int, Any]:
+    head = head_of(f"GET {path} HTTP/1.1")
+    live = runtime.status.route(head)
+    assert live.local is not None
+    exchange = Exchange(head, None, (b"", b""), None, 0.0)  # type: ignore[arg-type]
+    answer = live.local(exchange)
+    return answer.status, json.loads(answer.first) if answer.first.startswith(b"{") else answer.first
+
+
+def test_ready_when_every_backend_has_been_probed_once(runtime: Runtime) -> None:
+    assert status_of(runtime, "/health/live") == (200, b"OK")
+    assert status_of(runtime, "/health/ready")[0] == 503
+    runtime.segment.header[H_PROBED_GENERATION] = 1
+    assert status_of(runtime, "/health/ready") == (200, {"status": "ready", "generation": 1, "current": True})
+    runtime.is_draining = True
+    status, said = status_of(runtime, "/health/ready")
+    assert (status, said["status"]) == (503, "draining")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/health/readyx", "/admin", "/metrics/x"])
+def test_status_listeners_know_nothing_else(path: str, runtime: Runtime) -> None:
+    with pytest.raises(RequestError, match="route_not_found"):
+        runtime.status.route(head_of(f"GET {path} HTTP/1.1"))
+
+
+def test_a_worker_says_that_it_lives(runtime: Runtime) -> None:
+    runtime.beat()
+    row = runtime.segment.slot_cells(runtime.slot.index)
+    assert (row[SLOT_PID], row[SLOT_GENERATION], row[SLOT_READY]) == (os.getpid(), 1, 1)
+    assert row[SLOT_BEAT_NS] > 0
+    runtime.is_draining = True
+    runtime.beat()
+    assert row[SLOT_READY] == 2
+
+
+# --- the next snapshot
+
+
+def test_an_unchanged_backend_keeps_its_connections_and_what_is_known_of_it(
+    runtime: Runtime, config: Config, origin: FaultOrigin, put_in_force: Any, deadline: Deadline
+) -> None:
+    for _ in range(2):
+        get(runtime, deadline)
+    kept, dropped = member(runtime, "a"), member(runtime, "b")
+    kept_connection, dropped_connection = kept.idle[0], dropped.idle[0]
+    pool = replace(config.pools[0], backends=(backend("a", origin), backend("c", origin)), policy="random")
+    put_in_force(replace(config, pools=(pool,)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert member(runtime, "a") is kept
+    assert kept.idle == [kept_connection]
+    assert kept.pool.policy == "random"
+    assert dropped_connection.is_closed and not dropped.idle
+    assert {get(runtime, deadline).status for _ in range(4)} == {200}
+    assert total(runtime, "backend:web/a") + total(runtime, "backend:web/c") == 5
+
+
+def test_a_request_that_was_under_way_ends_in_the_old_core(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline
+) -> None:
+    old = runtime.traffic
+    exchange = exchange_of(head_of(), deadline)
+    exchange.route = old.route(exchange.head)
+    answer = old.answer(exchange)
+    asked = exchange.member
+    assert asked is not None and asked.load() == 1
+    put_in_force(config)
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert runtime.traffic is not old
+    assert asked.load() == 1
+    body_of(answer)
+    old.record(exchange)
+    assert asked.load() == 0
+    assert total(runtime, "route:all") == 1
+
+
+def test_a_dropped_backend_ends_what_it_works_on_and_keeps_no_connection(
+    runtime: Runtime, config: Config, origin: FaultOrigin, put_in_force: Any, deadline: Deadline
+) -> None:
+    dropped = member(runtime, "a")
+    connection = dropped.checkout(deadline, NEVER, fresh_only=False)
+    put_in_force(replace(config, pools=(replace(config.pools[0], backends=(backend("c", origin),)),)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert not connection.is_closed
+    dropped.give_back(connection, 1.0)
+    assert connection.is_closed
+
+
+def test_trust_and_log_follow(runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline) -> None:
+    assert b"10.0.0.1" not in runtime.trusted
+    path = Path(config.state.dir) / "access.log"
+    put_in_force(replace(config, trusted_proxies=("10.0.0.0/8",), access_log=AccessLog(str(path))))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert b"10.0.0.1" in runtime.trusted
+    get(runtime, deadline)
+    wait_until(lambda: path.read_text() != "")
+    assert json.loads(path.read_text())["route"] == "all"
+
+
+def test_a_broken_snapshot_changes_nothing_and_the_next_good_one_is_taken(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = Path(runtime.snapshot_path)
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    runtime.segment.publish_generation(2)
+    wait_until(lambda: "damaged snapshot" in caplog.text)
+    gevent.sleep(0.03)
+    assert caplog.text.count("damaged snapshot") == 1, "told once"
+    assert runtime.traffic.generation == 1
+    assert get(runtime, deadline).status == 200
+    path.write_bytes(good)
+    put_in_force(config)
+    wait_until(lambda: runtime.traffic.generation == 3)
+
+
+def test_one_that_cannot_be_put_together_here_changes_nothing(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A certificate that was there when the configuration was checked, and is not readable for this process."""
+    kept = member(runtime, "a")
+    get(runtime, deadline)
+    get(runtime, deadline)
+    secure = Pool(
+        "secure", (Backend("s", scheme="https", host="127.0.0.1", port=1),), tls=BackendTls(ca="/nowhere.pem")
+    )
+    put_in_force(replace(config, pools=(*config.pools, secure), routes=()))
+    wait_until(lambda: "kept=1" in caplog.text)
+    gevent.sleep(0.03)
+    assert caplog.text.count("kept=1") == 1, "told once"
+    assert runtime.traffic.generation == 1
+    assert get(runtime, deadline).status == 200
+    put_in_force(config)
+    wait_until(lambda: runtime.traffic.generation == 3)
+    assert member(runtime, "a") is kept
+    assert len(kept.idle) == 1
+
+
+def test_the_snapshot_says_what_the_file_said(runtime: Runtime) -> None:
+    assert runtime.snapshot == snapshots.read(runtime.snapshot_path)
+
+
+# --- the segment
+
+
+def test_a_deleted_segment_is_made_anew(runtime: Runtime, deadline: Deadline, caplog: pytest.LogCaptureFixture) -> None:
+    get(runtime, deadline)
+    old, path = runtime.segment, runtime.segment.path
+    kept = member(runtime, "a")
+    os.unlink(path)
+    wait_until(lambda: runtime.segment is not old)
+    assert Path(path).exists()
+    assert runtime.traffic.generation == 1
+    assert member(runtime, "a") is kept
+    for _ in range(2):
+        assert get(runtime, deadline).status == 200
+    assert total(runtime, "route:all") == 2
+    assert "rejoined" in caplog.text
+
+
+def test_what_is_in_flight_moves_to_the_new_segment(runtime: Runtime, deadline: Deadline) -> None:
+    pool = runtime.traffic.pools[0]
+    exchange = exchange_of(head_of(), deadline)
+    answer = forward(exchange, pool, "round_robin")
+    old = runtime.segment
+    os.unlink(old.path)
+    wait_until(lambda: runtime.segment is not old)
+    column = runtime.snapshot.columns["backend:web/a"]
+    assert runtime.segment.inflight(column) == 1
+    body_of(answer)
+    exchange.release()
+    assert runtime.segment.inflight(column) == 0
+
+
+def test_a_slot_that_somebody_else_took_is_replaced(runtime: Runtime) -> None:
+    mine = runtime.slot.index
+    row = runtime.segment.slot_cells(mine)
+    row[SLOT_START], row[SLOT_PID] = start_ticks(os.getppid()) or 0, os.getppid()
+    runtime.beat()
+    assert runtime.slot.index != mine
+    row = runtime.segment.slot_cells(runtime.slot.index)
+    assert row[SLOT_PID] == os.getpid()
+
+
+def test_a_worker_that_ends_gives_its_slot_back(config: Config, put_in_force: Any, hub: Any, sweeper: Sweeper) -> None:
+    snapshot = put_in_force(config)
+    runtime = Runtime(snapshot_path(config.state.dir), hub, sweeper)
+    looking = Segment.open(snapshot.segment)
+    assert looking.live_slots() == [runtime.slot.index]
+    runtime.close()
+    assert looking.live_slots() == []
+    looking.close()
