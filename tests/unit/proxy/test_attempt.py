@@ -72,13 +72,16 @@ def asked(
         connection.send(reply)
         connection.wait_for_end()
 
-    with fault_origin(serve) as origin, request(deadline, line) as exchange:
-        with open_pool(*backends(origin.port), timeouts=PoolTimeouts(first_byte_s=5.0)) as pool:
-            exchange.interim = interims.append
-            exchange.upgrade = upgrade
-            exchange.total_at = exchange.started + 10
-            exchange.member = pool.pick("random", b"", ())
-            yield exchange, pool, interims
+    with (
+        fault_origin(serve) as origin,
+        request(deadline, line) as exchange,
+        open_pool(*backends(origin.port), timeouts=PoolTimeouts(first_byte_s=5.0)) as pool,
+    ):
+        exchange.interim = interims.append
+        exchange.upgrade = upgrade
+        exchange.total_at = exchange.started + 10
+        exchange.member = pool.pick("random", b"", ())
+        yield exchange, pool, interims
 
 
 def answered(deadline: Deadline, reply: bytes, line: str = "GET / HTTP/1.1") -> tuple[Answer, bytes, bool]:
@@ -194,12 +197,15 @@ def test_a_backend_that_answers_without_reading_is_heard(deadline: Deadline) -> 
         connection.send(early)
         connection.wait_for_end()
 
-    with fault_origin(serve) as origin, open_pool(*backends(origin.port)) as pool:
-        with request(deadline, "POST / HTTP/1.1", body=b"x", length=10_000_000) as exchange:
-            exchange.total_at = exchange.started + 10
-            exchange.member = pool.members[0]
-            answer = attempt(exchange, pool.members[0])
-            assert (answer.status, body_of(answer), pool.members[0].idle) == (413, b"no", [])
+    with (
+        fault_origin(serve) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        request(deadline, "POST / HTTP/1.1", body=b"x", length=10_000_000) as exchange,
+    ):
+        exchange.total_at = exchange.started + 10
+        exchange.member = pool.members[0]
+        answer = attempt(exchange, pool.members[0])
+        assert (answer.status, body_of(answer), pool.members[0].idle) == (413, b"no", [])
 
 
 @pytest.mark.parametrize(

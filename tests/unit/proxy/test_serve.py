@@ -164,12 +164,15 @@ def test_a_fault_of_ours_is_a_500_and_nobody_elses(sweeper: Sweeper, caplog: pyt
     def broken(_: Exchange) -> Answer:
         raise ZeroDivisionError
 
-    with serving(sweeper, local_route("broken", broken, path="/broken"), HELLO) as served:
-        with served.client() as client, served.client() as other:
-            client.sendall(GET.replace(b"/ ", b"/broken ", 1))
-            assert statuses(client) == [500]
-            other.sendall(GET)
-            assert b"hello" in one_answer(other)
+    with (
+        serving(sweeper, local_route("broken", broken, path="/broken"), HELLO) as served,
+        served.client() as client,
+        served.client() as other,
+    ):
+        client.sendall(GET.replace(b"/ ", b"/broken ", 1))
+        assert statuses(client) == [500]
+        other.sendall(GET)
+        assert b"hello" in one_answer(other)
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -195,14 +198,13 @@ def test_a_head_that_does_not_end_is_timed_from_its_first_byte(sweeper: Sweeper)
 
 
 def test_waiting_connections_have_no_greenlet(sweeper: Sweeper) -> None:
-    with serving(sweeper, HELLO) as served:
-        with served.client() as one, served.client() as two, served.client():
-            for client in (one, two, one):
-                client.sendall(GET)
-                one_answer(client)
-            gevent.sleep(0)
-            assert (len(served.front.open), len(served.front._idle)) == (3, 1)
-            assert MAX_IDLE_RUNNERS > 1
+    with serving(sweeper, HELLO) as served, served.client() as one, served.client() as two, served.client():
+        for client in (one, two, one):
+            client.sendall(GET)
+            one_answer(client)
+        gevent.sleep(0)
+        assert (len(served.front.open), len(served.front._idle)) == (3, 1)
+        assert MAX_IDLE_RUNNERS > 1
 
 
 def test_a_drain_lets_one_more_request_through(sweeper: Sweeper) -> None:
@@ -269,58 +271,74 @@ def test_what_is_no_tls_is_dropped_and_counted(sweeper: Sweeper, certificate: Pa
 
 
 def test_a_client_that_leaves_ends_the_backends_work(sweeper: Sweeper) -> None:
-    with fault_origin(stalling_after()) as origin, open_pool(*backends(origin.port)) as pool:
-        with serving(sweeper, pool_route(pool)) as served:
-            with served.client(served.entrance(ListenerTimeouts(half_close_s=0.01))) as client:
-                client.sendall(GET)
-                wait_until(lambda: origin.requests)
-                assert inflight(pool) == 1
-                client.close()
-                wait_until(lambda: served.log.exchanges)
-                (exchange,) = served.log.exchanges
-                assert (exchange.status, exchange.reason, inflight(pool)) == (499, "client_gone", 0)
-                assert origin.wait_until(lambda one: one.ended == 1)
+    with (
+        fault_origin(stalling_after()) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client(served.entrance(ListenerTimeouts(half_close_s=0.01))) as client,
+    ):
+        client.sendall(GET)
+        wait_until(lambda: origin.requests)
+        assert inflight(pool) == 1
+        client.close()
+        wait_until(lambda: served.log.exchanges)
+        (exchange,) = served.log.exchanges
+        assert (exchange.status, exchange.reason, inflight(pool)) == (499, "client_gone", 0)
+        assert origin.wait_until(lambda one: one.ended == 1)
 
 
 def test_a_client_that_has_only_said_all_it_wanted_is_answered(sweeper: Sweeper) -> None:
-    with fault_origin(answering(OK, delay_s=0.02)) as origin, open_pool(*backends(origin.port)) as pool:
-        with serving(sweeper, pool_route(pool)) as served, served.client() as client:
-            client.sendall(GET)
-            client.shutdown(1)
-            assert statuses(client) == [200]
+    with (
+        fault_origin(answering(OK, delay_s=0.02)) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client() as client,
+    ):
+        client.sendall(GET)
+        client.shutdown(1)
+        assert statuses(client) == [200]
 
 
 def test_half_an_answer_never_looks_whole(sweeper: Sweeper) -> None:
     part = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n"
-    with fault_origin(answering_then(part)) as origin, open_pool(*backends(origin.port)) as pool:
-        with serving(sweeper, pool_route(pool)) as served, served.client() as client:
-            client.sendall(b"POST / HTTP/1.1\r\nHost: lb.test\r\nContent-Length: 0\r\n\r\n")
-            with pytest.raises(ConnectionResetError):
-                read_all(client)
-            wait_until(lambda: served.log.exchanges)
-            assert (served.log.exchanges[0].reason, inflight(pool)) == ("upstream_truncated", 0)
+    with (
+        fault_origin(answering_then(part)) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client() as client,
+    ):
+        client.sendall(b"POST / HTTP/1.1\r\nHost: lb.test\r\nContent-Length: 0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            read_all(client)
+        wait_until(lambda: served.log.exchanges)
+        assert (served.log.exchanges[0].reason, inflight(pool)) == ("upstream_truncated", 0)
 
 
 def test_a_client_that_does_not_read_is_cut_off_and_frees_its_backend(sweeper: Sweeper) -> None:
     endless = repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", b"x" * 1000)
-    with fault_origin(endless) as origin, open_pool(*backends(origin.port)) as pool:
-        with serving(sweeper, pool_route(pool)) as served:
-            with served.client(served.entrance(ListenerTimeouts(write_s=0.05))) as client:
-                client.sendall(GET)
-                wait_until(lambda: served.log.exchanges)
-                assert (served.log.exchanges[0].reason, inflight(pool)) == ("client_gone", 0)
-                assert origin.wait_until(lambda one: one.ended == 1)
+    with (
+        fault_origin(endless) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client(served.entrance(ListenerTimeouts(write_s=0.05))) as client,
+    ):
+        client.sendall(GET)
+        wait_until(lambda: served.log.exchanges)
+        assert (served.log.exchanges[0].reason, inflight(pool)) == ("client_gone", 0)
+        assert origin.wait_until(lambda one: one.ended == 1)
 
 
 def test_a_big_local_answer_to_one_who_does_not_read_is_logged_as_what_it_was(sweeper: Sweeper) -> None:
     def big(_: Exchange) -> Answer:
         return local_answer(200, "text/plain", bytes(20_000_000))
 
-    with serving(sweeper, local_route("big", big)) as served:
-        with served.client(served.entrance(ListenerTimeouts(write_s=0.05))) as client:
-            client.sendall(GET)
-            wait_until(lambda: served.log.exchanges)
-            assert served.log.exchanges[0].reason == "client_gone"
+    with (
+        serving(sweeper, local_route("big", big)) as served,
+        served.client(served.entrance(ListenerTimeouts(write_s=0.05))) as client,
+    ):
+        client.sendall(GET)
+        wait_until(lambda: served.log.exchanges)
+        assert served.log.exchanges[0].reason == "client_gone"
 
 
 def test_a_body_streams_through(sweeper: Sweeper) -> None:
@@ -331,14 +349,18 @@ def test_a_body_streams_through(sweeper: Sweeper) -> None:
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(got), got)
         connection.wait_for_end()
 
-    with fault_origin(serve) as origin, open_pool(*backends(origin.port), timeouts=PoolTimeouts(idle_s=5)) as pool:
-        with serving(sweeper, pool_route(pool)) as served, served.client() as client:
-            head = b"PUT / HTTP/1.1\r\nHost: lb.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-            chunks = b"".join(b"%x\r\n%b\r\n" % (len(body) // 8, body[i::8]) for i in range(8))
-            writer = gevent.spawn(client.sendall, head + chunks + b"0\r\n\r\n")
-            (answer,) = heard(client, "PUT")
-            writer.get()
-            client.close()
-            assert answer.body == b"".join(body[i::8] for i in range(8))
-            wait_until(lambda: served.log.exchanges)
-            assert (served.log.exchanges[0].bytes_in, served.log.exchanges[0].bytes_out) == (len(body), len(body))
+    with (
+        fault_origin(serve) as origin,
+        open_pool(*backends(origin.port), timeouts=PoolTimeouts(idle_s=5)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client() as client,
+    ):
+        head = b"PUT / HTTP/1.1\r\nHost: lb.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(body) // 8, body[i::8]) for i in range(8))
+        writer = gevent.spawn(client.sendall, head + chunks + b"0\r\n\r\n")
+        (answer,) = heard(client, "PUT")
+        writer.get()
+        client.close()
+        assert answer.body == b"".join(body[i::8] for i in range(8))
+        wait_until(lambda: served.log.exchanges)
+        assert (served.log.exchanges[0].bytes_in, served.log.exchanges[0].bytes_out) == (len(body), len(body))

@@ -179,7 +179,7 @@ def test_what_is_no_handshake(says: bytes, hub: Any, certificate: Pair) -> None:
     with tcp_pair() as (ours, theirs):
         theirs.sendall(says)
         theirs.shutdown(1)
-        with pytest.raises(OSError):  # noqa: PT011 - ssl.SSLError is one
+        with pytest.raises(OSError):
             greet(hub, ours, certificate)
 
 

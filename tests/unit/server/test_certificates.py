@@ -83,7 +83,7 @@ def test_names_are_read_from_the_certificate(tmp_path: Path) -> None:
 
 def test_a_pair_that_cannot_be_read_is_an_error_at_the_start(tmp_path: Path) -> None:
     good = made(tmp_path / "good", "good.test")
-    with pytest.raises(OSError):  # noqa: PT011 - ssl.SSLError is one
+    with pytest.raises(OSError):
         CertificateStore([Certificate(good.cert, good.cert)])
     with pytest.raises(OSError, match="No such file"):
         CertificateStore([Certificate(str(tmp_path / "missing"), good.key)])
