@@ -118,7 +118,8 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class PoolTimeouts:
-    """``total`` runs until the final answer's head, retries included; ``tunnel`` is a tunnel's
+    """``total`` runs until the final answer's head, retries included, the
+    time a streamed request body takes to arrive not; ``tunnel`` is a tunnel's
     longest silence; ``idle`` the longest silence inside an answer's body."""
 
     connect_s: float = 1.0
@@ -190,7 +191,7 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """``to`` may hold ``{scheme} {host} {path} {query}`` of the request."""
+    """``to`` may hold ``{scheme} {host} {hostport} {path} {query}`` of the request; ``{host}`` is without port."""
 
     to: str
     status: int = 308

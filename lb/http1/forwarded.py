@@ -48,6 +48,8 @@ class TrustedProxies:
 def parse_address(text: bytes) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address as it stands in forwarded fields: with port, brackets or quotes, or None."""
     text = text.strip(b' \t"')
+    if b"%" in text:  # a zone means nothing elsewhere, and may be any text
+        return None
     if text[:1] == b"[":
         text = text[1:].partition(b"]")[0]
     elif text.count(b":") == 1:
@@ -123,19 +125,17 @@ def _rightmost_untrusted(hops: list[bytes], peer: bytes, trusted: TrustedProxies
 
 def _lines(chain: bytes, client: bytes, peer: bytes, host: bytes, scheme: bytes, identity: dict[bytes, bytes]) -> bytes:
     node = b'"[%b]"' % peer if b":" in peer else peer or b"unknown"
-    element = b"for=%b;host=%b;proto=%b" % (node, b'"%b"' % host if b":" in host else host or b'""', scheme)
+    named = b"" if not host else b';host="%b"' % host if b":" in host else b";host=%b" % host
+    element = b"for=%b%b;proto=%b" % (node, named, scheme)
     earlier = identity.get(b"forwarded", b"")
     via = identity.get(b"via", b"")
-    return (
-        b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nForwarded: %b\r\nVia: %b\r\n"
-        % (
-            chain or b"unknown",
-            client or b"unknown",
-            scheme,
-            host,
-            earlier + b", " + element if earlier else element,
-            via + b", " + VIA if via else VIA,
-        )
+    return b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: %b\r\n%bForwarded: %b\r\nVia: %b\r\n" % (
+        chain or b"unknown",
+        client or b"unknown",
+        scheme,
+        b"X-Forwarded-Host: %b\r\n" % host if host else b"",
+        earlier + b", " + element if earlier else element,
+        via + b", " + VIA if via else VIA,
     )
 
 

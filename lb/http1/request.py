@@ -35,6 +35,9 @@ _match_absolute = re.compile(rb"(?i:https?)://([^/?]*)(/[^?]*)?(\?.*)?").fullmat
 _match_authority = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?").fullmatch
 """``reg-name | IP-literal`` and port (RFC 3986 section 3.2.2); no percent codes, no userinfo."""
 
+MAX_AUTHORITY_BYTES = 261
+"""A name of 255 bytes (RFC 1035 section 2.3.4), a colon and a port."""
+MAX_METHOD_BYTES = 64
 KNOWN_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
 REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE"))
 IDEMPOTENT_METHODS = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
@@ -166,6 +169,8 @@ def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHea
     if start > MAX_LINE_BYTES + 2:
         raise RequestError("uri_too_long")
     method, target, minor = line.groups()
+    if len(method) > MAX_METHOD_BYTES:
+        raise RequestError("bad_request", "method too long")
     version_minor = 1 if minor == b"1" else 0
     block = head[start:-2]
     if known is None or known.block != block:
@@ -211,6 +216,8 @@ def _request_line_error(head: bytes) -> RequestError:
 
 @lru_cache(maxsize=1024)
 def _valid_authority(authority: bytes, reason: str) -> bytes:
+    if len(authority) > MAX_AUTHORITY_BYTES:
+        raise RequestError(reason, "authority too long")
     matched = _match_authority(authority)
     if matched is None or int(matched[1] or 0) > 65535:
         raise RequestError(reason, "authority")

@@ -8,9 +8,9 @@ dropped and counted; a request never waits for the log.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from time import gmtime, monotonic, strftime, time
@@ -21,6 +21,7 @@ from lb.state.layout import W_LOG_DROPPED
 
 BATCH_LINES = 256
 MAX_TEXT_BYTES = 2048
+_log = logging.getLogger("lb.access_log")
 _is_plain = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]*").fullmatch
 
 
@@ -47,22 +48,35 @@ class AccessLogWriter:
     def __init__(self, path: str, style: Literal["json", "combined"], counters: memoryview) -> None:
         self.path = path
         self._pending: list[Exchange] = []
-        self._counters = counters
         self._fd = -1
         self._cut = b""
+        self._has_complained = False
+        self.configure(path, style, counters)
+
+    def configure(self, path: str, style: Literal["json", "combined"], counters: memoryview) -> None:
+        """Writes there and so from now on; what is pending still goes where it was meant to."""
+        self.flush()
+        is_elsewhere = path != self.path or self._fd < 0
+        if is_elsewhere:
+            self._close()
+        self.path = path
+        self._counters = counters
         self._format: Callable[[Exchange, float], str] = _json_line if style == "json" else _combined_line
         self._is_on = bool(path)
-        self.open()
+        if is_elsewhere:
+            self.open()
 
     def open(self) -> None:
         """Opens the file again, as after a rotation. A file that cannot be opened is tried again at each flush."""
-        if self.path == "-":
-            self._fd = sys.stdout.fileno()
-        elif self.path:
-            old, self._fd = self._fd, _opened(self.path)
-            self._cut = b""
-            if old >= 0:
-                os.close(old)
+        if not self.path:
+            return
+        old, self._fd = self._fd, _opened("/proc/self/fd/1" if self.path == "-" else self.path)
+        self._cut = b""
+        if old >= 0:
+            os.close(old)
+        if self._fd < 0 and not self._has_complained:
+            _log.error("access log %s cannot be opened: lines are dropped until it can", self.path)
+        self._has_complained = self._fd < 0
 
     def add(self, exchange: Exchange) -> None:
         if not self._is_on:
@@ -99,14 +113,18 @@ class AccessLogWriter:
 
     def close(self) -> None:
         self.flush()
-        if self._fd >= 0 and self.path != "-":
+        self._close()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 def _opened(path: str) -> int:
+    """-1 if it cannot be. Never blocks, now or later: a pipe that nobody reads takes no more lines."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
     except OSError:
         return -1
 
@@ -128,7 +146,7 @@ class Timestamps:
 
 _timestamps = Timestamps()
 _JSON_LINE = (
-    '{"time":"%s",%s"target":%s,"version":"1.%s","status":%d,"reason":"%s",%s"attempts":%d,"bytes_in":%d,'
+    '{"time":"%s",%s"target":%s,"version":%s,"status":%d,"reason":"%s",%s"attempts":%d,"bytes_in":%d,'
     '"bytes_out":%d,"queue_us":0,"connect_us":%d,"first_byte_us":%s,"total_us":%d,"request_id":"%s"}\n'
 )
 
@@ -136,6 +154,8 @@ _JSON_LINE = (
 @lru_cache(maxsize=4096)
 def _who(client: bytes, method: bytes, host: bytes) -> str:
     """The part that repeats over a client's requests."""
+    if not method:
+        return f'"client":{json_text(client)},"method":null,"host":null,'
     return f'"client":{json_text(client)},"method":"{method.decode("ascii")}","host":{json_text(host)},'
 
 
@@ -153,12 +173,12 @@ def _json_line(exchange: Exchange, offset: float) -> str:
     member = exchange.member
     first_byte_at = exchange.first_byte_at
     if head is None:
-        who, target, version = _who(exchange.caller.address, b"", b""), '""', ""
+        who, target, version = _who(exchange.caller.address, b"", b""), "null", "null"
     else:
         raw = head.target
         who = _who(exchange.caller.address, head.method, head.authority)
         target = f'"{raw.decode("ascii")}"' if _is_plain(raw) and len(raw) <= MAX_TEXT_BYTES else json_text(raw)
-        version = head.version_minor
+        version = '"1.1"' if head.version_minor else '"1.0"'
     return _JSON_LINE % (
         _timestamps.of(started + offset),
         who,

@@ -163,5 +163,8 @@ class CloseReader(BodyReader):
     def read(self) -> bytes:
         data = b"" if self.is_done else self._recv()
         if not data and not self.is_done:
+            tls = self.connection.tls
+            if tls is not None and tls.was_cut:
+                raise AnswerAborted("upstream_truncated", "TLS ended without close_notify")
             self.finish()
         return data

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from lb.errors import AnswerAborted, AttemptError, Retryable
+from lb.errors import AnswerAborted, AttemptError, RequestError, Retryable
 from lb.http1.forwarded import identity_lines
 from lb.http1.response import (
     NO_BODY_STATUSES,
@@ -34,7 +34,9 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
     deadline = exchange.deadline
     started = exchange.attempt_at
     try:
-        connection = member.checkout(deadline, exchange.total_at, fresh_only=exchange.fresh_only)
+        connection = member.checkout(
+            deadline, exchange.total_at, fresh_only=exchange.fresh_only, thoroughly=not exchange.is_idempotent
+        )
     except Expired as expired:
         if expired.reason != "connect_timeout":
             raise
@@ -76,8 +78,17 @@ def _send(exchange: Exchange, member: Member, connection: BackendConnection) -> 
     if not body.is_done:
         if body.expects_continue and not body.received and exchange.interim is not None:
             body.expects_continue = False
-            exchange.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
+            _tell(exchange, b"HTTP/1.1 100 Continue\r\n\r\n")
         exchange.upload = Upload(exchange, connection)
+
+
+def _tell(exchange: Exchange, interim: bytes) -> None:
+    """An interim answer to the client; that it has left is not the backend's fault."""
+    assert exchange.interim is not None
+    try:
+        exchange.interim(interim)
+    except OSError as error:
+        raise RequestError("client_gone", str(error)) from error
 
 
 def request_bytes(exchange: Exchange, member: Member) -> bytes:
@@ -123,7 +134,7 @@ def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[Respo
             if interims > MAX_INTERIM:
                 raise BadResponse(f"more than {MAX_INTERIM} interim answers")
             if exchange.interim is not None and head.status != 100:
-                exchange.interim(head.line + head.fields.kept + b"\r\n")
+                _tell(exchange, head.line + head.fields.kept + b"\r\n")
                 exchange.wait_for_head()
             if buffer:
                 continue

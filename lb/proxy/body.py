@@ -6,13 +6,11 @@ wire bytes for the backend. A body that fits the first read is kept, so that it 
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any, Protocol
 
 from lb.errors import RequestError
 from lb.http1.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, encode_chunk, encode_trailers
 from lb.http1.request import RequestFields
-from lb.proxy.deadlines import Deadline
 from lb.proxy.stream import Stream
 
 REPLAY_BYTES = 64 * 1024
@@ -151,16 +149,6 @@ class WireBody:
                 raise RequestError("body_timeout", f"{self._window_bytes} bytes in {self._waited_s:.1f} s")
             self._waited_s = 0.0
             self._window_bytes = 0
-
-    def drain(self, deadline: Deadline, until: float, most: int) -> bool:
-        """Throws away what is left (an answer came without it); True if the body ended in time."""
-        assert self.stream is not None
-        deadline.set(until, "body_timeout")
-        while not self.is_done and self.received < most and monotonic() < until:
-            if not self.read():
-                self.stream.wait_readable()
-            self._ready = b""
-        return self.is_done
 
 
 class InputBody:

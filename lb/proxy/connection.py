@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import IPPROTO_TCP, TCP_INFO
 from time import monotonic
 from typing import Any, Protocol
 
@@ -40,8 +41,11 @@ class Keeper(Protocol):
     sweeper: Sweeper
 
     def wake(self, connection: ClientConnection) -> None: ...
+    def watch(self, connection: ClientConnection) -> None: ...
 
 
+_CLOSING_STATES = (7, 8)
+"""TCP_CLOSE and TCP_CLOSE_WAIT of Linux's net/tcp_states.h."""
 UNKNOWN_CALLER = Caller(b"", b"http", b"", b"", b"", b"")
 
 
@@ -63,6 +67,7 @@ class ClientConnection(Stream):
         "fields",
         "gone",
         "identity",
+        "is_answering",
         "is_new",
         "is_parked",
         "keeper",
@@ -86,6 +91,7 @@ class ClientConnection(Stream):
         self.authority = b""
         self.is_new = True
         self.is_parked = False
+        self.is_answering = False
         self.expires = NEVER
         self.gone: Deadline | None = None
         self.server: Deadline | None = None
@@ -98,17 +104,33 @@ class ClientConnection(Stream):
             self.keeper.wake(self)
             return
         self.disarm()
-        if self.server is not None and self.gone is None and self.peek_closed():
+        if self.server is not None and not self.is_answering:
+            if self.peek_closed():
+                self.has_left()
+            else:
+                self.keeper.watch(self)
+
+    def has_left(self) -> None:
+        """Its side is closed: it counts as gone ``half_close`` from now, unless the answer begins before."""
+        if self.gone is None and self.server is not None and not self.is_answering:
             self.gone = Deadline(self.server.greenlet)
             self.gone.set(monotonic() + self.entrance.timeouts.half_close_s, "client_gone")
             self.keeper.sweeper.deadlines.add(self.gone)
+
+    def is_closing(self) -> bool:
+        """Whether the peer has closed, whatever it sent before: what the kernel says of the TCP connection."""
+        try:
+            return self.sock.getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0] in _CLOSING_STATES
+        except OSError:
+            return False
 
     def on_progress(self) -> None:
         if self.server is not None:
             self.server.set(monotonic() + self.entrance.timeouts.write_s, "client_gone")
 
     def still_there(self) -> None:
-        """The answer begins: a client that has only closed its sending side gets it."""
+        """The answer begins: a client that has only closed its sending side gets it, all of it."""
+        self.is_answering = True
         if self.gone is not None:
             self.keeper.sweeper.deadlines.discard(self.gone)
             self.gone = None

@@ -93,7 +93,3 @@ class Exchange:
         if member is not None and self.is_answering:
             self.is_answering = False
             member.inflight[member.slot] -= 1
-
-    def end(self) -> None:
-        self.ended = monotonic()
-        self.release()

@@ -96,7 +96,7 @@ def _may_retry(exchange: Exchange, pool: LivePool, error: AttemptError, tried: l
     if not exchange.is_replayable:
         return False
     if error.retry.stale_reuse and not exchange.fresh_only:
-        return exchange.is_idempotent or exchange.body is None
+        return exchange.is_idempotent  # RFC 9110 section 9.2.2: a POST may have been worked on, body or not
     return CAUSES.get(error.reason) in pool.pool.retry.on and _may_repeat(exchange, pool, tried)
 
 

@@ -60,7 +60,9 @@ class Front:
         self._of_client: Counter[bytes] = Counter()
         self._idle: list[Runner] = []
         self._parked: dict[ClientConnection, None] = {}
+        self._watched: set[ClientConnection] = set()
         sweeper.every_sweep(self._close_expired)
+        sweeper.every_sweep(self._look_after_watched)
 
     def accept(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
@@ -160,6 +162,18 @@ class Front:
             if connection.expires > now:
                 return
             self.close(connection)
+
+    def watch(self, connection: ClientConnection) -> None:
+        """It has sent more than its request while that is served: an end behind those bytes shows no other way."""
+        self._watched.add(connection)
+
+    def _look_after_watched(self, now: float) -> None:
+        for connection in tuple(self._watched):
+            if connection.server is None or connection.is_closed or connection.is_answering:
+                self._watched.discard(connection)
+            elif connection.is_closing():
+                self._watched.discard(connection)
+                connection.has_left()
 
     def drain(self, idle_s: float) -> None:
         """Each open connection serves at most one more request, if that comes within ``idle_s``."""

@@ -12,8 +12,9 @@ from lb.http1.request import RequestHead
 from lb.model import ErrorStyle, Redirect, Respond
 from lb.proxy.answer import LENGTH, Answer
 from lb.proxy.date import date_line
+from lb.proxy.router import without_port
 
-_placeholder = re.compile(rb"\{(?:scheme|host|path|query)\}")
+_placeholder = re.compile(rb"\{(?:scheme|hostport|host|path|query)\}")
 ALLOWED = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
 
 
@@ -73,6 +74,12 @@ def respond(fixed: Respond) -> Answer:
 def redirect(rule: Redirect, head: RequestHead, scheme: bytes) -> Answer:
     """Fills ``{scheme} {host} {path} {query}`` in; the target was checked byte by byte when it was read."""
     query = b"?" + head.query if head.query else b""
-    said = {b"{scheme}": scheme, b"{host}": head.authority, b"{path}": head.path, b"{query}": query}
+    said = {
+        b"{scheme}": scheme,
+        b"{host}": without_port(head.authority),
+        b"{hostport}": head.authority,
+        b"{path}": head.path,
+        b"{query}": query,
+    }
     location = _placeholder.sub(lambda found: said[found[0]], rule.to.encode("latin-1"))
     return local_answer(rule.status, "text/plain; charset=utf-8", b"", b"Location: %b\r\n" % location)

@@ -7,7 +7,10 @@ and in the shared cells (the machine's part). A member survives a reload that ke
 from __future__ import annotations
 
 import errno
+import fcntl
+import logging
 import socket as constants
+import termios
 from array import array
 from bisect import bisect_left
 from time import monotonic, monotonic_ns
@@ -44,6 +47,9 @@ from lb.state.layout import (
 
 IDLE_LIMIT_S = 55.0
 """An idle connection older than this is closed: below the 60 s after which most servers close theirs."""
+_NO_BYTES = bytes(4)
+_SAY_EVERY_S = 60.0
+_log = logging.getLogger("lb.proxy")
 _REFUSED_HOLD_NS = 1_000_000_000
 _OUR_FAULT = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GATEWAY_STATUSES = (502, 503, 504)
@@ -79,6 +85,20 @@ class BackendConnection(Stream):
         if self.is_idle:
             self.member.discard(self)
 
+    def has_leftovers(self) -> bool:
+        """Whether more has come than the answer that was just read: then nobody knows what comes next."""
+        if self.tls is not None and self.tls.has_more:
+            return True
+        return self.is_disarmed and not self.is_quiet()
+
+    def is_usable(self, *, thoroughly: bool) -> bool:
+        """Whether an idle connection is still as it was left. Its watcher tells of most that happens to it;
+        what came since the hub last looked only the kernel knows: bytes that nobody asked for would
+        be taken for the next answer, an end would cost the request its one attempt."""
+        if thoroughly or self.tls is not None:
+            return self.is_quiet()
+        return fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) == _NO_BYTES
+
 
 class Member:
     """Belongs to one worker and one hub. ``addresses`` are what the resolver last found."""
@@ -94,6 +114,7 @@ class Member:
         self.errors = ConsecutiveErrors()
         self.wants_ejection_s = 0.0
         self.is_closed = False
+        self._tls_said_at = -_SAY_EVERY_S
         self._hub = hub
         self._next_address = 0
         self._tls = backend_context(pool.tls) if backend.scheme == "https" else None
@@ -139,14 +160,22 @@ class Member:
 
     # --- connections
 
-    def checkout(self, deadline: Deadline, total_at: float, *, fresh_only: bool) -> BackendConnection:
-        """An idle connection, or a new one. AttemptError if none can be made; nothing was sent then."""
-        if self.idle and not fresh_only:
-            connection = self.idle.pop()
-            connection.is_idle = False
-            connection.is_reused = True
-            self.counters[C_REUSES] += 1
-            return connection
+    def checkout(
+        self, deadline: Deadline, total_at: float, *, fresh_only: bool, thoroughly: bool = False
+    ) -> BackendConnection:
+        """An idle connection, or a new one. AttemptError if none can be made; nothing was sent then.
+
+        ``thoroughly``: an idle one is asked for its end too, at the cost of a failing call.
+        """
+        if not fresh_only:
+            while self.idle:
+                connection = self.idle.pop()
+                connection.is_idle = False
+                if connection.is_usable(thoroughly=thoroughly):
+                    connection.is_reused = True
+                    self.counters[C_REUSES] += 1
+                    return connection
+                connection.close()
         deadline.set(min(monotonic() + self.pool.timeouts.connect_s, total_at), "connect_timeout")
         try:
             return self._connect()
@@ -187,9 +216,17 @@ class Member:
         except BaseException as error:
             connection.close()
             if isinstance(error, (OSError, ValueError)):
+                self._tls_failed(error)
                 raise AttemptError("backend_tls", str(error), Retryable(nothing_sent=True)) from error
             raise
         return connection
+
+    def _tls_failed(self, error: Exception) -> None:
+        """Said once a minute: which certificate is wrong, and how, is in no metric."""
+        now = monotonic()
+        if now - self._tls_said_at > _SAY_EVERY_S:
+            self._tls_said_at = now
+            _log.warning("backend=%s tls=%s", self.name, error)
 
     def refused(self) -> None:
         """Nobody takes connections there: all workers leave it out until its next good probe."""
@@ -198,7 +235,7 @@ class Member:
     def give_back(self, connection: BackendConnection, now: float) -> None:
         """Keeps a connection whose answer was read to its exact end."""
         is_wanted = len(self.idle) < self.pool.max_idle_per_worker and not self.is_closed
-        if not is_wanted or (connection.has_unread and not connection.is_quiet()):
+        if not is_wanted or connection.has_leftovers():
             connection.close()
             return
         connection.is_idle = True

@@ -196,11 +196,6 @@ class LivePool:
             member.close()
 
 
-def release(member: Member) -> None:
-    """Ends what ``pick`` began. Exactly once per claim."""
-    member.inflight[member.slot] -= 1
-
-
 def eligible_positions(members: Sequence[Member], now_ns: int) -> tuple[int, ...]:
     """Who may be picked: those that are up; while nobody is known to be up, those not known to be
     down (nothing has been probed yet); backups only when no other is left."""

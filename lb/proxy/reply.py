@@ -12,11 +12,11 @@ from lb.proxy.connection import ClientConnection
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.front import Machine
+from lb.proxy.stream import BULK_BYTES
 from lb.proxy.tunnel import Tunnel
 
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024 * 1024
-BULK_BYTES = 256 * 1024
 
 
 class Replier:
@@ -59,7 +59,7 @@ class Replier:
         if keep:
             if body is not None:
                 connection.buffer = body.rest
-        elif is_unfinished or connection.buffer or connection.has_unread:
+        elif is_unfinished or connection.buffer or connection.is_disarmed:
             _linger(connection, exchange.deadline)
         return keep
 

@@ -75,7 +75,8 @@ class Router:
         return [self._rules[position] for position in sorted(found)]
 
     def match(self, head: RequestHead) -> Any:
-        for conditions, payload in self._for_host(head.authority):
+        """A host is matched without the dot that may end a full name (``example.com.``)."""
+        for conditions, payload in self._for_host(without_root_dot(head.authority)):
             for condition in conditions:
                 if not condition(head):
                     break
@@ -100,6 +101,13 @@ class Router:
                     return found
                 dot = name.find(b".", dot + 1)
         return self._any
+
+
+def without_root_dot(authority: bytes) -> bytes:
+    """``example.com.`` and ``example.com`` are one host (RFC 1034 section 3.1)."""
+    if authority[-1:] == b".":
+        return authority[:-1]
+    return authority.replace(b".:", b":", 1) if b".:" in authority else authority
 
 
 def without_port(authority: bytes) -> bytes:

@@ -112,10 +112,10 @@ class RequestServer:
     def _serve_one(self, connection: ClientConnection, deadline: Deadline, head: RequestHead) -> bool:
         """One request, whole; whether the connection may carry another."""
         exchange = Exchange(head, self._caller(connection, head), self._ids.new(), deadline, monotonic())
+        connection.is_answering = False
         core = connection.entrance.core()
         answer = self._answer(connection, exchange, core)
-        if connection.gone is not None:
-            connection.still_there()
+        connection.still_there()
         exchange.status = answer.status
         if exchange.reason == "client_gone":
             core.record(exchange)

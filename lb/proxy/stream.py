@@ -67,8 +67,8 @@ class Stream:
         return f"<{type(self).__name__} fd={self.fd} {state}>"
 
     @property
-    def has_unread(self) -> bool:
-        """Whether it became readable while nobody read: bytes (or the end) wait in the kernel."""
+    def is_disarmed(self) -> bool:
+        """Whether nobody would notice its becoming readable: it was never armed, or it became so while nobody read."""
         return not self._armed
 
     def arm(self) -> None:

@@ -17,9 +17,10 @@ _WRITE_BYTES = 64 * 1024
 
 
 class TlsLayer:
-    """Encrypts and decrypts for one connection. ``pending``: encrypted bytes not sent yet."""
+    """Encrypts and decrypts for one connection. ``pending``: encrypted bytes not sent yet. ``was_cut``: the
+    peer's end came without close_notify, so that anybody could have made it."""
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "_recv", "_send", "pending")
+    __slots__ = ("_incoming", "_object", "_outgoing", "_recv", "_send", "pending", "was_cut")
 
     def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str | None, received: bytes) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -27,6 +28,7 @@ class TlsLayer:
         self._outgoing = ssl.MemoryBIO()
         server_side = server_name is None
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
+        self.was_cut = False
         self._recv = sock.recv
         self._send = sock.send
         self.pending = memoryview(b"")
@@ -56,10 +58,18 @@ class TlsLayer:
                 self.flush_now()
                 self.feed()
                 continue
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLEOFError:
+                self.was_cut = True
                 return b""
             self.flush_now()
             return data
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes are here that nobody has read: the kernel does not know of them any more."""
+        return bool(self._incoming.pending or self._object.pending())
 
     def send_now(self, data: bytes | memoryview) -> int:
         """Takes up to 64 KiB of plaintext; BlockingIOError while earlier bytes are still on their way."""

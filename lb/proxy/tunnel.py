@@ -45,6 +45,8 @@ class Tunnel:
             except Expired:
                 if self._is_silent():
                     self._cut()
+            finally:
+                self._waiter = None
 
     def _run_upwards(self, to_backend: bytes) -> None:
         deadline = Deadline(getcurrent())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Upload:
     """Lives in ``exchange.upload`` until the body is through."""
 
-    __slots__ = ("_body", "_connection", "_exchange", "_unsent")
+    __slots__ = ("_body", "_connection", "_exchange", "_started", "_unsent")
 
     def __init__(self, exchange: Exchange, connection: BackendConnection) -> None:
         assert exchange.body is not None
@@ -27,6 +27,7 @@ class Upload:
         self._body = exchange.body
         self._connection = connection
         self._unsent = memoryview(b"")
+        self._started = monotonic()
 
     @property
     def can_wait(self) -> bool:
@@ -52,6 +53,7 @@ class Upload:
                 return connection.recv(BULK_BYTES)
         self._exchange.upload = None
         if not self._exchange.first_byte_at:
+            self._exchange.total_at += monotonic() - self._started
             self._exchange.wait_for_head()
         return connection.recv(BULK_BYTES)
 

@@ -61,6 +61,7 @@ class Runtime:
         self.trusted = TrustedProxies(self.snapshot.config.trusted_proxies)
         self._random = Random(SystemRandom().getrandbits(64)).random
         self._members: dict[tuple[str, Backend], Member] = {}
+        self._log: AccessLogWriter | None = None
         self._health_seen = -1
         self._checked_at = 0.0
         self._failed_generation = 0
@@ -153,8 +154,7 @@ class Runtime:
             if id(member) not in kept:
                 member.close()
         self.worker_cells = cells.of("worker")
-        old = getattr(self, "traffic", None)
-        log = self._log_writer(old.log if old is not None else None)
+        log = self._log_writer()
         routes = [(route, self._live_route(route, pools, cells, control.id)) for route in config.routes]
         algo_cells = {name: cells.of(f"algo:{name}") for name in POLICIES}
         unrouted = cells.of("route:(unrouted)")
@@ -168,11 +168,14 @@ class Runtime:
             self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet, unknown_methods=False
         )
 
-    def _log_writer(self, old: AccessLogWriter | None) -> AccessLogWriter:
+    def _log_writer(self) -> AccessLogWriter:
+        """One for the worker's life: requests that an older core began are logged by it too."""
         wanted = self.snapshot.config.access_log
-        if old is not None:
-            old.close()
-        return AccessLogWriter(wanted.path, wanted.format, self.worker_cells.counters)
+        if self._log is None:
+            self._log = AccessLogWriter(wanted.path, wanted.format, self.worker_cells.counters)
+        else:
+            self._log.configure(wanted.path, wanted.format, self.worker_cells.counters)
+        return self._log
 
     def _live_pool(self, pool: Pool, cells: CellDirectory, old: dict[tuple[str, Backend], Member]) -> LivePool:
         members = []

@@ -85,7 +85,7 @@ CASES = [
     Case(
         "redirect-of-a-status",
         request("/found", host="fixed.test:8080"),
-        client=Wanted(302, b"", {"location": ["http://fixed.test:8080/there"]}),
+        client=Wanted(302, b"", {"location": ["http://fixed.test/there"]}),
         backend=(),
     ),
     Case("health", request("/health", host="fixed.test"), client=Wanted(body=b"OK"), backend=()),

@@ -85,7 +85,7 @@ TABLE = [
     (routes("{headers: {X-A: {regex: '('}}, pool: web}"), "3:21: regular expression does not compile: missing )"),
     (routes("{headers: {X-A: {regex: '(a+)+$'}}, pool: web}"), "it can take exponential time on hostile input"),
     (routes("{headers: {'X A': b}, pool: web}"), "3:16: expected a field name, got `X A`"),
-    (routes("{redirect: 'https://{hots}/'}"), "3:16: unknown placeholder `{hots}`: expected one of {scheme}, {host}"),
+    (routes("{redirect: 'https://{hots}/'}"), "3:16: unknown placeholder `{hots}`: expected one of {scheme}, {host}, {hostport}"),
     (routes("{redirect: {to: /x, status: 200}}"), "expected one of 301, 302, 303, 307, 308, got `200`"),
     (routes("{respond: {status: 204, body: x}}"), "3:15: an answer with status 204 has no body"),
     (routes("{respond: {status: 99}}"), "3:24: expected a number from 200 to 599, got 99"),

@@ -97,7 +97,8 @@ def test_a_line_says_who_what_where_and_how_long(log: Any, tmp_path: Path) -> No
 
 def test_what_was_no_request_has_a_line_too(log: Any, tmp_path: Path) -> None:
     line = json.loads(only_line(log(), finished(None, status=400, reason="bad_request"), tmp_path))
-    assert (line["status"], line["reason"], line["target"], line["route"]) == (400, "bad_request", "", None)
+    assert (line["status"], line["reason"], line["target"], line["route"]) == (400, "bad_request", None, None)
+    assert (line["method"], line["host"], line["version"]) == (None, None, None)
     assert line["first_byte_us"] is None
 
 

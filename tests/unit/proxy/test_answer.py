@@ -34,6 +34,8 @@ class Keeper:
 
 
 class Connection(ScriptedStream):
+    tls = None
+
     def __init__(self, *pieces: Any) -> None:
         super().__init__(*pieces)
         self.member = Keeper()

@@ -101,7 +101,8 @@ def location(to: str, target: str = "/a/b?c=d", host: str = "shop.test:81", stat
     ("to", "target", "wanted"),
     [
         ("https://new.test/", "/x", "https://new.test/"),
-        ("{scheme}://{host}{path}{query}", "/a/b?c=d", "https://shop.test:81/a/b?c=d"),
+        ("{scheme}://{hostport}{path}{query}", "/a/b?c=d", "https://shop.test:81/a/b?c=d"),
+        ("{scheme}://{host}{path}", "/a/b?c=d", "https://shop.test/a/b"),
         ("https://new.test{path}{query}", "/a", "https://new.test/a"),
         ("https://new.test/x{query}", "/a?", "https://new.test/x"),
         ("/{path}/{path}", "/a", "//a//a"),

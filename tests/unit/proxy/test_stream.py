@@ -99,7 +99,7 @@ def test_readable_while_nobody_waits_is_told_once(ends: tuple[Told, Any]) -> Non
     stream.arm()
     peer.sendall(b"hello")
     gevent.sleep(0.01)
-    assert (stream.unexpected, stream.has_unread) == (1, True)
+    assert (stream.unexpected, stream.is_disarmed) == (1, True)
     stream.arm()
     gevent.sleep(0.01)
     assert stream.unexpected == 2
@@ -110,7 +110,7 @@ def test_one_who_waits_is_not_told(ends: tuple[Told, Any]) -> None:
     stream.arm()
     soon(peer.sendall, b"hello")
     stream.wait_readable()
-    assert (stream.unexpected, stream.has_unread) == (0, False)
+    assert (stream.unexpected, stream.is_disarmed) == (0, False)
 
 
 def test_disarmed_is_deaf(ends: tuple[Told, Any]) -> None:
