@@ -23,6 +23,7 @@ from lb.controller.controller import Controller
 from lb.metrics.collector import SegmentCollector
 from lb.metrics.exposition import expose
 from lb.model import Snapshot
+from lb.state.reload import last_reload
 from lb.state.segment import Segment
 
 _STATIC = Path(__file__).parent / "static"
@@ -101,7 +102,8 @@ class AdminApp:
             return _json(degraded(attachment.problem), 503)
         probes = controller.roster.last_results()
         now_ns = time.monotonic_ns()
-        return _json(describe(attachment.snapshot, attachment.segment, probes, now_ns, attachment.problem))
+        problem = attachment.problem or str(last_reload(attachment.snapshot.config.state.dir) or "")
+        return _json(describe(attachment.snapshot, attachment.segment, probes, now_ns, problem))
 
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:

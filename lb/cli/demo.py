@@ -64,7 +64,12 @@ class Ports:
 @click.option("--admin-port", type=int, help="Port of the admin listener (default: base + 50).")
 @click.option("--status-port", type=int, help="Port of the status listener (default: base + 51).")
 @click.option("--backend-port-base", type=int, help="Backend n gets this + n (default: the base).")
-@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=CONFIG, help="FILE")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=CONFIG,
+    help="A configuration with the ports and backends of the demo's lb.yaml (default: that one).",
+)
 @click.option("--state-dir", type=click.Path(file_okay=False, path_type=Path), help="Default: a temporary one.")
 def demo(
     port_base: int,

@@ -30,4 +30,7 @@ def velocity(file: str) -> None:
         sys.exit(EXIT_UNREADABLE)
     for problem in imported.untranslated:
         click.echo(f"{problem._replace(message=f'not translated: {problem.message}')}", err=True)
+    if not imported.services:
+        click.echo(f"{file}: no service was translated: is it a config.yml of Velocity?", err=True)
+        sys.exit(EXIT_UNREADABLE)
     click.echo(imported.text, nl=False)

@@ -72,6 +72,8 @@ def bind_address(text: str) -> Address:
         scheme = text.partition("://")[0].lower()
         why = _FOREIGN_SCHEMES.get(scheme, "a bind is host:port without a scheme")
         raise ValueError(f"`{text}`: {why}")
+    if text.startswith("*:"):
+        raise ValueError(f"`{text}`: every address is written `0.0.0.0:{text[2:]}`, and `[::]:{text[2:]}` for IPv6")
     if text.removeprefix(":").isdecimal():
         raise ValueError(f"expected host:port, for instance `0.0.0.0:{text.lstrip(':') or 5000}`")
     host, port = _host_and_port(text, None, "0")

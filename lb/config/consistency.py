@@ -1,4 +1,4 @@
-"""Checks across values: what each key cannot know by itself. Pure but for reading TLS files.
+"""Checks across values: what each key cannot know by itself. Pure but for looking at the files it names.
 
 Every check takes the validated file and yields findings in its coordinates. A finding names what it
 depends on, so that it is dropped when that is mistaken already (see ``lb.config.load``).

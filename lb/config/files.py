@@ -1,4 +1,5 @@
-"""TLS files that a configuration names: are they there, readable, and a pair? Reads them, keeps nothing."""
+"""Files that a configuration names: are TLS files there, readable, and a pair; can the access log be
+written? Reads them, keeps nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator
 
-from lb.config.places import file_path
+from lb.config.places import default_state_dir, file_path
 from lb.config.problems import Finding, Path
 from lb.config.schema import Schema
 
@@ -19,6 +20,28 @@ def unusable_files(schema: Schema, folder: str) -> Iterator[Finding]:
     for pool_id, pool in schema.pools.items():
         if pool.tls.ca:
             yield from _authorities(file_path(folder, pool.tls.ca), ("pools", pool_id, "tls", "ca"))
+    if schema.access_log.path not in (None, "", "off", "-"):
+        yield from _unwritable_log(file_path(folder, schema.access_log.path), _state_dir(schema, folder))
+
+
+def _state_dir(schema: Schema, folder: str) -> str:
+    return file_path(folder, schema.state.dir) if schema.state.dir else default_state_dir(os.environ)
+
+
+def _unwritable_log(file: str, state_dir: str) -> Iterator[Finding]:
+    path: Path = ("access_log", "path")
+    directory = os.path.dirname(file)
+    if os.path.isdir(file):
+        yield Finding(path, f"`{file}` is a directory")
+    elif os.path.exists(file):
+        if not os.access(file, os.W_OK):
+            yield Finding(path, f"`{file}` cannot be written by this user")
+    elif directory == state_dir and not os.path.exists(directory):
+        return  # it is made when the configuration is put in force
+    elif not os.path.isdir(directory):
+        yield Finding(path, f"the directory `{directory}` of the access log does not exist")
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        yield Finding(path, f"the directory `{directory}` of the access log cannot be written by this user")
 
 
 def _pair(cert: str, key: str, path: Path) -> Iterator[Finding]:

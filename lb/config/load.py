@@ -77,6 +77,13 @@ def _further(validated: Validated, document: Document, folder: str, known: list[
     return new
 
 
+def state_dir_problem(path: str, environ: Mapping[str, str], message: str) -> Problem:
+    """A mistake about ``state.dir`` where it stands in the file; without a line when it is not in it."""
+    document = read_document(path, environ)
+    key: Path = ("state", "dir")
+    return document.problem(Finding(key, message)) if key in document.values else Problem(path, 0, 0, message)
+
+
 class _Mistaken:
     """Paths that are mistaken. Quick with ten thousand of them."""
 

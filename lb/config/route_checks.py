@@ -19,7 +19,7 @@ _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
 _URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{[^}]*\}?")
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_REDIRECT_WORDS = ("{scheme}", "{host}", "{path}", "{query}")
+_REDIRECT_WORDS = ("{scheme}", "{host}", "{hostport}", "{path}", "{query}")
 
 
 def url_path(value: Any) -> str:

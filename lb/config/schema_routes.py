@@ -37,7 +37,7 @@ class RespondEntry(Section):
 
 class RedirectEntry(Section):
     to: RedirectTarget = required(
-        "Where to; `{scheme}` `{host}` `{path}` `{query}` stand for those of the request.",
+        "Where to; `{scheme}` `{host}` `{hostport}` `{path}` `{query}` stand for those of the request, `{host}` without the port.",
         example="https://{host}{path}",
     )
     status: Annotated[int, words("301", "302", "303", "307", "308")] = setting(

@@ -114,7 +114,7 @@ def _compose(text: str, file: str) -> yaml.Node | None:
         root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
         return root
     except yaml.YAMLError as error:
-        raise LocatedConfigError([_syntax_problem(error, file)]) from error
+        raise LocatedConfigError([_syntax_problem(error, text, file)]) from error
 
 
 def _check_depth(text: str, file: str) -> None:
@@ -128,9 +128,11 @@ def _check_depth(text: str, file: str) -> None:
             raise LocatedConfigError([Problem(file, mark.line, mark.column, f"nested deeper than {MAX_DEPTH} levels")])
 
 
-def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
+def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be parsed"
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        said = "a tab: YAML is indented with spaces"
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return Problem(file, line, column, printable(f"not YAML: {said}"))
 

@@ -35,9 +35,11 @@ class _Translation:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """``text`` is our YAML; ``untranslated`` one problem for each line without a counterpart."""
+    """``text`` is our YAML; ``untranslated`` one problem for each line without a counterpart. Without
+    ``services`` there is nothing that could be run."""
 
     text: str
+    services: int
     untranslated: tuple[Problem, ...]
 
 
@@ -51,7 +53,7 @@ def translate(document: Document) -> Imported:
     problems = sorted(document.problem(finding) for finding in done.findings)
     header = f"# Translated from {document.file} by `lb import velocity`.\n"
     body = yaml.safe_dump(done.config, sort_keys=False, default_flow_style=None, width=120)
-    return Imported(header + body, tuple(problems))
+    return Imported(header + body, len(done.config.get("pools", {})), tuple(problems))
 
 
 def _translate(data: dict[str, Any], done: _Translation) -> None:

@@ -22,6 +22,7 @@ from lb.state.layout import (
     W_TLS_FAILED,
     W_UNDERSCORE_DROPPED,
 )
+from lb.state.reload import Reload
 from lb.state.segment import Segment
 
 READY, DRAINING = 1, 2
@@ -60,6 +61,15 @@ def workers(segment: Segment, live: Sequence[int], generation: int) -> Iterator[
     )
 
 
+def reloads(last: Reload | None) -> Iterator[Family]:
+    """Nothing while no attempt is on record."""
+    if last is None:
+        return
+    text = "1: the last attempt to put a configuration in force succeeded"
+    yield _single("lb_config_last_reload_successful", "gauge", text, int(not last.problems))
+    yield _single("lb_config_last_reload_timestamp_seconds", "gauge", "When that attempt was made", last.at_s)
+
+
 def build_info() -> Family:
     labels = ("version", "python", "gevent", "gunicorn")
     values = (version("lb"), platform.python_version(), version("gevent"), version("gunicorn"))
@@ -76,5 +86,5 @@ def places(segment: Segment, live: Sequence[int]) -> dict[Place, int]:
     return found | own_place()
 
 
-def _single(name: str, kind: str, text: str, value: int) -> Family:
+def _single(name: str, kind: str, text: str, value: float) -> Family:
     return Family(name, "counter" if kind == "counter" else "gauge", text, (), [((), value)])

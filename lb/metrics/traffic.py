@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from lb.metrics.family import Family
 from lb.metrics.reading import Counted, Reading
 from lb.metrics.rows import Cells, Rows
+from lb.state.columns import STATUS_ROUTE
 from lb.state.layout import (
     C_ABORTED,
     C_BAD_RESPONSE,
@@ -43,14 +44,15 @@ PROBES: Cells = (("ok", SH_PROBES_OK), ("failed", SH_PROBES_FAILED))
 
 
 class RunningTotal:
-    """A sum over routes that does not fall when a reload removes one."""
+    """A sum over routes that does not fall when a reload removes one. Who asks the status listener is
+    no client: its scrapes and probes are left out."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, ...], int] = {}
         self._gone = 0
 
     def take(self, routes: Sequence[Counted]) -> int:
-        now = {route.labels: route.totals[C_COUNT] for route in routes}
+        now = {route.labels: route.totals[C_COUNT] for route in routes if route.labels != (STATUS_ROUTE,)}
         self._gone += sum(count for labels, count in self._last.items() if labels not in now)
         self._last = now
         return self._gone + sum(now.values())
@@ -69,7 +71,7 @@ def _contract(reading: Reading, requests: int) -> Iterator[Family]:
     """Names that other systems' dashboards already use."""
     algorithms = Rows(("algo",), reading.algorithms)
     inflight = sum(route.inflight for route in reading.routes)
-    yield Family("load_balancer_requests_total", "counter", "Requests that are over, all routes", (), [((), requests)])
+    yield Family("load_balancer_requests_total", "counter", "Requests of clients that are over", (), [((), requests)])
     yield algorithms.durations("load_balancer_response_duration_seconds", "Time until the answer's end, by policy")
     yield algorithms.counter("load_balancer_algo_requests_total", "Requests that are over, by policy", C_COUNT)
     yield Family("load_balancer_active_connections", "gauge", "Requests under way now", (), [((), inflight)])

@@ -7,12 +7,15 @@ dropped and counted; a request never waits for the log.
 
 from __future__ import annotations
 
+import _socket
 import json
 import logging
 import os
 import re
+import stat
 from collections.abc import Callable
 from functools import lru_cache
+from socket import MSG_DONTWAIT
 from time import gmtime, monotonic, strftime, time
 from typing import Literal
 
@@ -70,7 +73,7 @@ class AccessLogWriter:
         """Opens the file again, as after a rotation. A file that cannot be opened is tried again at each flush."""
         if not self.path:
             return
-        old, self._fd = self._fd, _opened("/proc/self/fd/1" if self.path == "-" else self.path)
+        old, self._fd = self._fd, _standard_output() if self.path == "-" else _opened(self.path)
         self._cut = b""
         if old >= 0:
             os.close(old)
@@ -103,7 +106,7 @@ class AccessLogWriter:
         """A disk that is nearly full takes a part: the line it cuts in two is ended first next time, those
         behind it are dropped."""
         try:
-            written = os.write(self._fd, data)
+            written = _written(self._fd, data)
         except OSError:
             written = 0
         is_inside_line = data[written - 1 : written] != b"\n" if written else bool(self._cut)
@@ -119,6 +122,25 @@ class AccessLogWriter:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _standard_output() -> int:
+    """Opened anew, so that not to wait on it is our affair alone; a socket (under systemd) cannot be, and is shared."""
+    fd = _opened("/proc/self/fd/1")
+    if fd < 0 and stat.S_ISSOCK(os.fstat(1).st_mode):
+        return os.dup(1)
+    return fd
+
+
+def _written(fd: int, data: bytes) -> int:
+    """How much the log took without being waited for. OSError if nothing."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return os.write(fd, data)
+    sock = _socket.socket(fileno=fd)
+    try:
+        return sock.send(data, MSG_DONTWAIT)
+    finally:
+        sock.detach()
 
 
 def _opened(path: str) -> int:

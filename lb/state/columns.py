@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from lb.model import Config
 
 WORKER = "worker"
-BUILT_IN_ROUTES = ("(unrouted)", "(status)")
+STATUS_ROUTE = "(status)"
+BUILT_IN_ROUTES = ("(unrouted)", STATUS_ROUTE)
 """What no route matched, and the resources of status listeners."""
 
 

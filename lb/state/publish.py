@@ -7,7 +7,7 @@ anywhere, running processes stay on the old snapshot or move to the whole new on
 the data path nor probes.
 
 Exit status 0: the snapshot's path on standard output. 2: the configuration's problems on standard
-error, one per line. 1: it is right but cannot be put in place (no room, no rights). Nothing has
+error, one per line; a state directory that cannot be made is one. 1: it is right but cannot be put in place (no room, no rights). Nothing has
 changed after 1 or 2.
 """
 
@@ -51,6 +51,20 @@ class PublishError(Exception):
     """The snapshot could not be put in place; the old one is still in force."""
 
 
+class StateDirError(PublishError):
+    """The state directory cannot be made or written; the text says which and why."""
+
+
+def make_state_dir(state_dir: str) -> None:
+    """The directory is there afterwards and can be written, or StateDirError."""
+    try:
+        os.makedirs(state_dir, mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise StateDirError(f"state.dir {state_dir} cannot be made: {error.strerror}; set state.dir") from error
+    if not os.access(state_dir, os.W_OK | os.X_OK):
+        raise StateDirError(f"state.dir {state_dir} cannot be written by this user; set state.dir")
+
+
 def snapshot_path(state_dir: str) -> str:
     return os.path.join(os.path.abspath(state_dir), "snapshot.json")
 
@@ -70,7 +84,7 @@ def publish(config: Config) -> Snapshot:
     """
     state_dir = os.path.abspath(config.state.dir)
     config = replace(config, state=replace(config.state, dir=state_dir))
-    os.makedirs(state_dir, mode=0o750, exist_ok=True)
+    make_state_dir(state_dir)
     with _publish_lock(state_dir):
         return _publish(config, _previous(state_dir))
 
@@ -173,13 +187,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file")
     parser.add_argument("--state-dir", help="instead of the configuration's state.dir")
     arguments = parser.parse_args(argv)
-    from lb.config.load import load  # here: YAML and pydantic come with it, and publish() needs neither
+    from lb.config.load import (
+        load,
+        state_dir_problem,
+    )  # here: YAML and pydantic come with it, and publish() needs neither
 
     try:
         config = load(arguments.file, os.environ, state_dir=arguments.state_dir)
         snapshot = publish(config)
     except ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    except StateDirError as error:
+        print(state_dir_problem(arguments.file, os.environ, str(error)), file=sys.stderr)
         return 2
     except (PublishError, SegmentError, OSError) as error:
         print(error, file=sys.stderr)

@@ -8,6 +8,7 @@ seconds at a port in use.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import MutableMapping
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Snapshot
+from lb.state.reload import record
 from lb.supervisor.addresses import Bind, match_names
 from lb.supervisor.inherited import inherited_names
 from lb.supervisor.pidfile import RUN_PID
@@ -32,6 +34,7 @@ def snapshot_in_force(environ: MutableMapping[str, str]) -> Snapshot:
     try:
         if SNAPSHOT not in environ:
             environ[SNAPSHOT] = _published(environ)
+            record(os.path.dirname(environ[SNAPSHOT]), [])
         return snapshot_file.read(environ[SNAPSHOT])
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -44,9 +47,12 @@ def publish_again(environ: MutableMapping[str, str]) -> list[str]:
         return []
     try:
         _published(environ)
+        problems: list[str] = []
     except ConfigError as error:
-        return error.problems
-    return []
+        problems = error.problems
+    with contextlib.suppress(ConfigError):  # no snapshot to be read: then nobody shows it either
+        record(snapshot_file.read(environ[SNAPSHOT]).config.state.dir, problems)
+    return problems
 
 
 def is_supervised(environ: MutableMapping[str, str]) -> bool:

@@ -1,36 +1,50 @@
-"""The supervisor's publisher: ``python -m lb.supervisor.publisher FILE``, a child process.
+"""The supervisor's publisher: ``python -m lb.supervisor.publisher [--outline] FILE``, a child process.
 
 ``python -m lb.state.publish`` with one check in between: a second ``lb run`` that was started by
 mistake must not put its configuration in force on the machine's running one. Output and exit
-status are those of ``lb.state.publish``.
+status are those of ``lb.state.publish``. With ``--outline`` nothing is put in force: the state
+directory is made if need be, and the output is what the supervisor binds and claims first.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
-from lb.config.load import load
+from lb.config.load import load, state_dir_problem
 from lb.errors import ConfigError
 from lb.model import Config
-from lb.state.publish import PublishError, publish, snapshot_path
+from lb.state.publish import PublishError, StateDirError, make_state_dir, publish, snapshot_path
 from lb.state.segment import SegmentError
+from lb.supervisor import outline
 from lb.supervisor.pidfile import RUN_PID, owner
 
 
-def main(path: str) -> int:
+def main(path: str, answer: Callable[[Config], str]) -> int:
     try:
         config = load(path, os.environ)
         _refuse_second(config)
-        snapshot = publish(config)
+        print(answer(config))
     except ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    except StateDirError as error:
+        print(state_dir_problem(path, os.environ, str(error)), file=sys.stderr)
         return 2
     except (PublishError, SegmentError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(snapshot_path(snapshot.config.state.dir))
     return 0
+
+
+def _published(config: Config) -> str:
+    return snapshot_path(publish(config).config.state.dir)
+
+
+def _outline(config: Config) -> str:
+    make_state_dir(config.state.dir)
+    return outline.dump(config)
 
 
 def _refuse_second(config: Config) -> None:
@@ -40,4 +54,4 @@ def _refuse_second(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[-1], _outline if sys.argv[1] == "--outline" else _published))

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Config, Snapshot
-from lb.supervisor import log, notify
+from lb.state.reload import record
+from lb.supervisor import log, notify, outline
 from lb.supervisor.addresses import control_binds, data_binds
 from lb.supervisor.banner import ready_line
 from lb.supervisor.changes import Changes, changes
@@ -24,6 +25,7 @@ from lb.supervisor.errand import Errands, Result
 from lb.supervisor.gunicorns import child_environ, control_plane, data_plane
 from lb.supervisor.handdown import VARIABLE, Handdown, become_next, plane_state, restore
 from lb.supervisor.inherited import adopt_inherited
+from lb.supervisor.leftovers import advice, left_over
 from lb.supervisor.pidfile import PidFile
 from lb.supervisor.plane import Event
 from lb.supervisor.reaper import describe, reap
@@ -67,7 +69,7 @@ class Supervisor:
         if handdown:
             self._go_on(handdown)
         else:
-            self._publish(self._boot)
+            self._ask(self._prepare, "--outline")
         while not self._is_over:
             for number in self._wakeup.wait(self._patience_s()):
                 self._on_signal(number)
@@ -147,25 +149,45 @@ class Supervisor:
 
     # -- start ------------------------------------------------------------------------------
 
-    def _boot(self, result: Result) -> None:
-        """First publication done: take the sockets, then start both planes."""
-        if self._is_stopping:
+    def _prepare(self, result: Result) -> None:
+        """The file is right: take state directory and sockets. Only then is it put in force, because
+        processes that a killed supervisor left behind would move to it."""
+        if self._is_stopping or not self._is_good_start(result):
             return
-        if result.code:
-            self._fail(MISTAKE if result.code == MISTAKE else FAILED, result.problems)
+        try:
+            self._claim(outline.load(result.output))
+        except (ConfigError, BindError, OSError) as mistake:
+            self._refuse(mistake)
+            return
+        self._ask(self._boot)
+
+    def _boot(self, result: Result) -> None:
+        """First publication done: start both planes. The sockets are held, unless the file has changed
+        since it was first read."""
+        if self._is_stopping or not self._is_good_start(result):
             return
         try:
             self._take_snapshot(result.output.strip())
-            self._claim(self._in_force.config)
+            config = self._in_force.config
+            control, data = self._held.ensure(control_binds(config)), self._held.ensure(data_binds(config))
         except (ConfigError, BindError, OSError) as mistake:
-            self._fail(MISTAKE, [f"{self._file}: {line}" for line in str(mistake).splitlines()])
+            self._refuse(mistake)
             return
         now = time.monotonic()
         self._boot_deadline = now + BOOT_PATIENCE_S
-        config = self._applied = self._in_force.config
+        self._applied = config
         self._move_in(config)
-        self._control.begin(self._held.ensure(control_binds(config)), now)
-        self._data.begin(self._held.ensure(data_binds(config)), now)
+        record(config.state.dir, [])
+        self._control.begin(control, now)
+        self._data.begin(data, now)
+
+    def _is_good_start(self, result: Result) -> bool:
+        if result.code:
+            self._fail(MISTAKE if result.code == MISTAKE else FAILED, result.problems)
+        return not result.code
+
+    def _refuse(self, mistake: Exception) -> None:
+        self._fail(MISTAKE, [f"{self._file}: {line}" for line in str(mistake).splitlines()])
 
     def _claim(self, config: Config) -> None:
         """The state directory and every socket, or an exception and nothing."""
@@ -173,7 +195,10 @@ class Supervisor:
         if self._pid_file is None:
             raise BindError(f"state.dir {config.state.dir} is in use by another lb run")
         adopt_inherited(self._held, data_binds(config) + control_binds(config), os.environ)
-        self._held.ensure(data_binds(config) + control_binds(config))
+        try:
+            self._held.ensure(data_binds(config) + control_binds(config))
+        except BindError as error:
+            raise BindError(f"{error}\n{advice(left_over(config.state.dir))}".rstrip()) from error
 
     def _ready(self) -> None:
         self._boot_deadline = None
@@ -197,13 +222,16 @@ class Supervisor:
     def _current(self) -> tuple[str, Snapshot]:
         return self._snapshot_path, self._in_force
 
-    def _publish(self, then: Callable[[Result], None]) -> None:
-        """Validate the file and put it in force, in a child; go on with ``then``."""
-        self._is_settled = False
-        if self._is_ready:
-            notify.reloading()
-        argv = python("-m", "lb.supervisor.publisher", self._file)
+    def _ask(self, then: Callable[[Result], None], *options: str) -> None:
+        """Validate the file in a child, and put it in force unless asked otherwise; go on with ``then``."""
+        argv = python("-m", "lb.supervisor.publisher", *options, self._file)
         self._errands.start(argv, child_environ(os.environ), then)
+
+    def _publish(self, then: Callable[[Result], None]) -> None:
+        """Put the file in force during our life."""
+        self._is_settled = False
+        notify.reloading()
+        self._ask(then)
 
     def _take_snapshot(self, path: str) -> None:
         """ConfigError if it cannot be read; then nothing has changed."""
@@ -220,6 +248,7 @@ class Supervisor:
                 problems = error.problems
         for problem in problems:
             log.error("configuration_refused", file=self._file, problem=problem)
+        record(self._in_force.config.state.dir, problems)
         return not problems
 
     def _apply(self, result: Result) -> None:

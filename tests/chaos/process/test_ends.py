@@ -81,6 +81,17 @@ def test_a_port_in_use_is_named_and_nothing_is_started(idle: Run) -> None:
     assert f"held by pid {os.getpid()}" in idle.log()
     assert "Traceback" not in idle.log()
     assert "event=started" not in idle.log()
+    assert list((idle.directory / "state").iterdir()) == []
+
+
+def test_a_state_directory_that_cannot_be_made_is_named_where_it_stands(idle: Run) -> None:
+    state = idle.file / "state"
+    idle.configure(state={"dir": str(state)})
+    column = idle.file.read_text().index(f'"{state}"') + 1
+    idle.start()
+    assert idle.wait_for_end() == 2
+    where = f"{idle.file}:1:{column}"
+    assert idle.log() == f"{where}: state.dir {state} cannot be made: Not a directory; set state.dir\n"
 
 
 def test_a_wrong_file_is_explained_and_nothing_is_started(idle: Run) -> None:
@@ -117,7 +128,7 @@ def test_systemd_is_told_by_the_supervisor_alone(idle: Run) -> None:
         systemd.settimeout(30)
         idle.environ = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"}
         idle.start()
-        heard = []
+        heard: list[bytes] = []
         while not any(b"READY=1" in message for message in heard):
             heard.append(systemd.recv(4096))
         idle.signal(signal.SIGHUP)

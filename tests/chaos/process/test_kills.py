@@ -59,7 +59,9 @@ def test_a_killed_controller_disturbs_nobody(run: Run) -> None:
 
 def test_the_supervisor_killed_leaves_its_arbiters_serving_and_a_new_one_says_who_has_the_port(run: Run) -> None:
     holder = run.arbiter()
+    arbiters = sorted([holder, run.arbiter("control")])
     orphans = run.descendants()
+    generation = run.snapshot().generation
     os.kill(run.pid, signal.SIGKILL)
     run.wait_for_end()
     with load_on(run.port) as tally:
@@ -68,7 +70,18 @@ def test_the_supervisor_killed_leaves_its_arbiters_serving_and_a_new_one_says_wh
         assert run.wait_for_end() == 2
     assert (tally.refused, tally.failed) == (0, [])
     assert "Address already in use (held by pid " in run.log()
+    assert f"left over from a killed lb run; `kill -TERM {arbiters[0]} {arbiters[1]}` ends it" in run.log()
     assert "Traceback" not in run.log()
-    assert holder in orphans
-    for pid in orphans:
-        os.kill(pid, signal.SIGKILL)
+    assert run.snapshot().generation == generation, "the workers that were left must not move to the refused start"
+    for pid in arbiters:
+        os.kill(pid, signal.SIGTERM)
+    wait_for("the end of all of them", lambda: not any(is_running(pid) for pid in orphans))
+
+
+def is_running(pid: int) -> bool:
+    """Zombies are not: nobody here reaps orphans."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return False

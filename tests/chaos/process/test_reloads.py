@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import time
+import urllib.request
 from pathlib import Path
 
 from tests.chaos.process.load import load_on
@@ -68,14 +70,28 @@ def test_a_broken_file_changes_nothing(run: Run) -> None:
             run.file.write_text(text)
             run.signal(signal.SIGHUP)
             run.wait_for_event("configuration_refused", before + 1)
+        wait_for(
+            "the problem to be shown", lambda: b"\nlb_config_last_reload_successful 0\n" in fetched(run, "/metrics")
+        )
+        assert b"the file is empty" in json.loads(fetched(run, "/api/v1/state"))["problem"].encode()
         tally.wait_for(tally.ok + 100)
         run.file.write_text(good)
         run.signal(signal.SIGHUP)
         run.wait_for_event("configuration_applied")
+        wait_for("the good end", lambda: b"\nlb_config_last_reload_successful 1\n" in fetched(run, "/metrics"))
+        assert json.loads(fetched(run, "/api/v1/state"))["problem"] == ""
     assert (tally.refused, tally.failed) == (0, [])
     assert run.snapshot().generation == generation + 1
     wait_for("the processes of before", lambda: set(run.descendants()) == processes, 5.0)
     assert "Traceback" not in run.log()
+
+
+def fetched(run: Run, path: str) -> bytes:
+    """From the admin listener."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{run.admin_port}{path}", timeout=10) as answer:
+        body: bytes = answer.read()
+    return body
 
 
 def test_more_workers_and_a_new_listener_come_by_a_second_arbiter(run: Run) -> None:

@@ -88,10 +88,12 @@ def test_a_missing_file_is_exit_2(tmp_path: Path, state_dir: Path) -> None:
     assert missing.returncode == 2 and "nowhere.yaml" in missing.stderr and "Traceback" not in missing.stderr
 
 
-def test_a_state_directory_that_cannot_be_made_is_exit_1(file: Path, tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_made_is_exit_2(file: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     refused = run(file, tmp_path / "plain" / "state")
-    assert refused.returncode == 1 and "Not a directory" in refused.stderr and "Traceback" not in refused.stderr
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    said = f"state.dir {tmp_path}/plain/state cannot be made: Not a directory; set state.dir"
+    assert refused.stderr == f"{file}: {said}\n"
 
 
 def test_publishers_at_once_go_one_after_the_other(state_dir: Path) -> None:

@@ -83,6 +83,12 @@ def test_import_of_velocity(tmp_path: Path) -> None:
     assert lb("check", str(ours)).exit_code == 0
 
 
+def test_import_of_something_else(tmp_path: Path) -> None:
+    done = lb("import", "velocity", str(written(tmp_path, SMALLEST)))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith("no service was translated: is it a config.yml of Velocity?\n")
+
+
 def test_version_and_help() -> None:
     assert lb("--version").stdout.startswith("lb, version ")
     for name, entry in COMMANDS.items():

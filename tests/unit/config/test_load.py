@@ -177,9 +177,15 @@ def test_yaml_of_today(tmp_path: Path) -> None:
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
     config = loaded(tmp_path, SMALLEST + "state: {dir: var}\naccess_log: log/access\n")
     assert config.state.dir == str(tmp_path / "var")
     assert config.access_log.path == str(tmp_path / "log/access")
+
+
+def test_a_log_in_a_state_directory_that_is_yet_to_be_made(tmp_path: Path) -> None:
+    config = loaded(tmp_path, SMALLEST + "state: {dir: var}\naccess_log: var/mine.log\n")
+    assert config.access_log.path == str(tmp_path / "var/mine.log")
 
 
 def test_the_log_is_in_the_state_directory(tmp_path: Path) -> None:

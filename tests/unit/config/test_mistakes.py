@@ -102,6 +102,9 @@ TABLE = [
     (backend("http://127.0.0.1:5050"), "3:16: `127.0.0.1:5050` is our own listener `admin`: requests would go in circles"),
     (backend("http://localhost:5000"), "3:16: `localhost:5000` is our own listener `traffic`"),
     (listener("{bind: 5000}"), "3:19: expected host:port, for instance `0.0.0.0:5000`"),
+    (listener("{bind: '*:80'}"), "3:19: `*:80`: every address is written `0.0.0.0:80`, and `[::]:80` for IPv6"),
+    (WEB + "access_log: {path: /dev/null/no/a.log}\n", "2:20: the directory `/dev/null/no` of the access log does not e"),
+    (WEB + "access_log: {path: /dev}\n", "2:20: `/dev` is a directory"),
     (listener("{bind: 'tcp://0.0.0.0:5000'}"), "lb balances HTTP only, not TCP or UDP"),
     (listener("{bind: '127.0.0.1:5051'}"), "`127.0.0.1:5051` is taken: listener `status` binds 0.0.0.0:5051 by default"),
     (listener("{bind: ['[::1]:80', '[::]:80']}"), "3:32: `[::]:80` is taken: listener `traffic` binds [::1]:80 on line 3"),
@@ -136,6 +139,7 @@ TABLE = [
     ("", "1:1: the file is empty; the least it needs is `pools:`"),
     ("pools: {web: ", "1:"),
     ("a: b: c", "1:5: not YAML: mapping values are not allowed in this context"),
+    ("pools:\n\tweb: {}\n", "2:1: not YAML: a tab: YAML is indented with spaces"),
     ("pools: !!python/object:os.system x", "tag `tag:yaml.org,2002:python/object:os.system` is not used here"),
     ("&a [*a]", "aliases make this document too large or refer to themselves"),
     ("[" * 100, "1:33: nested deeper than 32 levels"),
@@ -193,3 +197,7 @@ def test_no_message_shows_a_secret(tmp_path: Path) -> None:
     said = mistakes(tmp_path, text)
     assert len(said) == 4
     assert "hush" not in "".join(said)
+
+
+def test_a_redirect_may_keep_the_port(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, routes("{redirect: '{scheme}://{hostport}{path}'}")) == []

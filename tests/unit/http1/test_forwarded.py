@@ -143,7 +143,7 @@ def test_hosts(said: str, host: str) -> None:
     [
         (b"198.51.100.1", b"lb.test:81", 'for=198.51.100.1;host="lb.test:81";proto=http'),
         (b"2001:db9::1", b"[::1]:81", 'for="[2001:db9::1]";host="[::1]:81";proto=http'),
-        (b"", b"", 'for=unknown;proto=http'),
+        (b"", b"", "for=unknown;proto=http"),
     ],
 )
 def test_forwarded_is_quoted_where_it_must_be(peer: bytes, host: bytes, element: str) -> None:

@@ -28,6 +28,7 @@ from lb.state.layout import (
     W_ACCEPTED,
     bucket,
 )
+from lb.state.reload import record
 from lb.state.segment import Segment
 from lb.state.slot import WorkerSlot
 from tests.unit.metrics.counted import fill, machine
@@ -191,3 +192,24 @@ def test_a_segment_that_lacks_columns_of_the_snapshot(tmp_path: Path) -> None:
     seen = scrape(snapshot, small)
     assert seen["lb_backend_up"] == {}
     assert seen["load_balancer_requests_total"][()] == 0
+
+
+def test_the_status_listener_is_no_client(tmp_path: Path) -> None:
+    snapshot, segment = machine(tmp_path)
+    slot = segment.claim_slot()
+    answered(slot, snapshot.columns["route:r0"], 200, 1000)
+    answered(slot, snapshot.columns["route:(status)"], 200, 1000)
+    seen = scrape(snapshot, segment)
+    assert seen["load_balancer_requests_total"][()] == 1
+    assert seen["lb_route_requests_total"]["(status)", "2xx"] == 1
+
+
+def test_the_last_reload(tmp_path: Path) -> None:
+    snapshot, segment = machine(tmp_path)
+    assert "lb_config_last_reload_successful" not in scrape(snapshot, segment)
+    for problems, expected in (([], 1), (["lb.yaml:1:1: no"], 0)):
+        before = time.time()
+        record(snapshot.config.state.dir, problems)
+        seen = scrape(snapshot, segment)
+        assert seen["lb_config_last_reload_successful"] == {(): expected}
+        assert before <= seen["lb_config_last_reload_timestamp_seconds"][()] <= time.time()  # type: ignore[operator]

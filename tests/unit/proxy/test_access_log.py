@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
+import socket
+import subprocess
+import sys
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +97,29 @@ def test_a_line_says_who_what_where_and_how_long(log: Any, tmp_path: Path) -> No
         "bytes_out": 4, "queue_us": 0, "connect_us": 1000, "first_byte_us": 125_000, "total_us": 250_000,
         "request_id": IDS[0].decode(),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_standard_output_that_nobody_reads_stalls_nobody(kind: str) -> None:
+    """In a process of its own, for its descriptor 1: far more lines than the reader's side holds."""
+    ours, theirs = os.pipe() if kind == "pipe" else [end.detach() for end in socket.socketpair()]
+    program = (
+        "from lb.proxy.access_log import AccessLogWriter\n"
+        "from lb.proxy.cells import private_cells\n"
+        "from lb.state.layout import W_LOG_DROPPED\n"
+        "from tests.unit.proxy.test_access_log import finished\n"
+        "counters = private_cells().counters\n"
+        "log = AccessLogWriter('-', 'json', counters)\n"
+        "for _ in range(5000): log.add(finished(None))\n"
+        "log.flush()\n"
+        "raise SystemExit(0 if 0 < counters[W_LOG_DROPPED] < 5000 else 3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=theirs, timeout=30, check=False)
+    os.close(theirs)
+    with open(ours, "rb") as reader:
+        first = reader.readline()
+    assert done.returncode == 0
+    assert json.loads(first)["status"] == 200
 
 
 def test_what_was_no_request_has_a_line_too(log: Any, tmp_path: Path) -> None:

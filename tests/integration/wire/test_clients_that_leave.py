@@ -1,0 +1,100 @@
+"""Clients that leave at awkward moments: nothing they held stays held, and no backend is blamed for it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.balancer import Balancer, running_balancer, simple_config
+from tests.support.behaviours import answering
+from tests.support.fault_origin import Connection, FaultOrigin, fault_origin
+from tests.support.raw_client import RawClient, request
+
+GET = b"GET /x HTTP/1.1\r\nHost: lb.test\r\n\r\n"
+
+
+@pytest.fixture
+def origins() -> Iterator[tuple[FaultOrigin, FaultOrigin]]:
+    with fault_origin() as one, fault_origin() as two:
+        yield one, two
+
+
+@pytest.fixture
+def balancer(origins: tuple[FaultOrigin, FaultOrigin]) -> Iterator[Balancer]:
+    with running_balancer(simple_config([one.port for one in origins], policy="round_robin")) as running:
+        yield running
+
+
+def connected(balancer: Balancer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", balancer.port), 5)
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def test_clients_that_reset_after_100_continue_cost_no_backend_its_place(
+    balancer: Balancer, origins: tuple[FaultOrigin, FaultOrigin]
+) -> None:
+    for origin in origins:
+        origin.serve(answering())
+    for _ in range(20):
+        sock = connected(balancer)
+        sock.sendall(b"POST /gone HTTP/1.1\r\nHost: lb.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        reset(sock)
+    assert balancer.wait_for_access("/gone")["status"] in (400, 499)
+    before = [len(origin.complete()) for origin in origins]
+    for _ in range(20):
+        with RawClient(balancer.port) as client:
+            client.send(GET)
+            assert client.receive(idle_s=5).answer().status == 200
+    shares = [len(origin.complete()) - count for origin, count in zip(origins, before, strict=True)]
+    assert min(shares) >= 5, shares
+
+
+def test_a_client_that_left_is_noticed_behind_bytes_nobody_has_read(
+    balancer: Balancer, origins: tuple[FaultOrigin, FaultOrigin]
+) -> None:
+    """The backend's request is given up long before its answer could come."""
+    ended: list[float] = []
+
+    def silent(connection: Connection) -> None:
+        connection.request()
+        connection.wait_for_end()
+        ended.append(time.monotonic())
+
+    for origin in origins:
+        origin.serve(silent)
+    sock = connected(balancer)
+    sock.sendall(GET)
+    time.sleep(0.2)  # not a wait for a state: the byte must come behind the request, in a piece of its own
+    sock.sendall(b"G")
+    left = time.monotonic()
+    sock.close()
+    deadline = left + 5
+    while not ended and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert ended and ended[0] - left < 3
+
+
+def test_a_half_close_while_the_answer_streams_cuts_nothing(
+    balancer: Balancer, origins: tuple[FaultOrigin, FaultOrigin]
+) -> None:
+    def slow(connection: Connection) -> None:
+        connection.request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        connection.dribble(b"0123456789", 0.15)
+
+    for origin in origins:
+        origin.serve(slow)
+    with RawClient(balancer.port) as client:
+        client.send(request("/x"))
+        time.sleep(0.3)  # the answer has begun
+        client.sock.shutdown(socket.SHUT_WR)
+        received = client.receive(idle_s=5)
+    assert received.answer().body == b"0123456789"
