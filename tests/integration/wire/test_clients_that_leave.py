@@ -51,7 +51,7 @@ def test_clients_that_reset_after_100_continue_cost_no_backend_its_place(
     before = [len(origin.complete()) for origin in origins]
     for _ in range(20):
         with RawClient(balancer.port) as client:
-            client.send(GET)
+            client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
             assert client.receive(idle_s=5).answer().status == 200
     shares = [len(origin.complete()) - count for origin, count in zip(origins, before, strict=True)]
     assert min(shares) >= 5, shares
