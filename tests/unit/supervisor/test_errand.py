@@ -47,4 +47,4 @@ def test_no_descriptor_is_left_behind() -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         run("")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # what other tests left may go meanwhile

@@ -78,7 +78,8 @@ def test_a_program_that_is_not_there_ends_with_127_and_a_line() -> None:
 
 
 def test_no_descriptor_is_left_behind() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = set(os.listdir("/proc/self/fd"))
     for _ in range(5):
         report_of([], ())
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    left = set(os.listdir("/proc/self/fd")) - before
+    assert len(left) <= 1, left  # the one that lists them; what other tests left may go meanwhile
