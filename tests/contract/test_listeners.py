@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cases.messages import request
-from tests.contract.conftest import HAS_IPV6, Scene
+from tests.contract.conftest import HAS_IPV6, NO_IPV6, Scene
 from tests.contract.origin import ScriptedOrigin
 from tests.contract.script import Pieces, bytes_of
 from tests.support.balancer import Balancer, free_ports, running_balancer
@@ -261,7 +261,7 @@ def test_a_listener_has_a_body_limit(listeners: Listeners) -> None:
     assert (status, requests) == (413, [])
 
 
-@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no ::1")
+@pytest.mark.skipif(not HAS_IPV6, reason=NO_IPV6)
 def test_an_ipv6_listener_tells_the_client_address(listeners: Listeners) -> None:
     play(listeners)
     with socket.create_connection(("::1", listeners.v6_port), timeout=5) as sock:

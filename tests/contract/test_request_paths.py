@@ -9,7 +9,7 @@ import pytest
 from tests.contract.cannot_carry import CANNOT_CARRY
 from tests.contract.case import Case, Heard, check
 from tests.contract.cases import CASES
-from tests.contract.conftest import HAS_IPV6, SUBJECTS, Scene
+from tests.contract.conftest import HAS_IPV6, NO_IPV6, SUBJECTS, Scene
 from tests.contract.live import Subject
 from tests.contract.script import PATIENCE_S, SHORT_PATIENCE_S, script
 from tests.support.recorded import Recorded
@@ -42,7 +42,7 @@ def play(find_subject: Callable[[str], Subject], scene: Scene) -> Play:
 @pytest.mark.parametrize(("subject", "case"), CARRIED, ids=ids(CARRIED))
 def test_case(subject: str, case: Case, play: Play) -> None:
     if case.id == "backend-over-ipv6" and not HAS_IPV6:
-        pytest.skip("this machine has no ::1")
+        pytest.skip(NO_IPV6)
     check(case, *play(subject, case))
 
 
