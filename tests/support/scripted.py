@@ -140,10 +140,11 @@ def pair() -> Iterator[tuple[_socket.socket, Any]]:
 
 @contextlib.contextmanager
 def tcp_pair() -> Iterator[tuple[_socket.socket, Any]]:
-    """As ``pair``, over TCP: with resets, and buffers of the kernel's choice."""
-    with green.create_server(("127.0.0.1", 0)) as listening:
-        theirs = green.create_connection(listening.getsockname())
+    """As ``pair``, over TCP: with resets, and buffers of the kernel's choice. Never switches greenlets."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        plain = socket.create_connection(listening.getsockname())
         ours, _ = listening.accept()
+    theirs = green.socket(fileno=plain.detach())
     bare = raw(ours)
     try:
         yield bare, theirs

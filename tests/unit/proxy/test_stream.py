@@ -288,6 +288,6 @@ def test_why_a_connect_failed(hub: Any, tmp_path: Path) -> None:
 
 
 def test_a_connect_that_hangs_can_be_broken_off(hub: Any, deadline: Deadline) -> None:
-    deadline.set(0.0, "connect_timeout")
     with black_hole() as port, pytest.raises(Expired):
+        deadline.set(0.0, "connect_timeout")
         connect(hub, socket.AF_INET, ("127.0.0.1", port))

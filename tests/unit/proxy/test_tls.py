@@ -184,9 +184,9 @@ def test_what_is_no_handshake(says: bytes, hub: Any, certificate: Pair) -> None:
 
 
 def test_a_handshake_that_does_not_go_on_can_be_broken_off(hub: Any, certificate: Pair, deadline: Deadline) -> None:
-    deadline.set(0.0, "head_timeout")
     with tcp_pair() as (ours, theirs):
         theirs.sendall(b"\x16\x03\x01")
+        deadline.set(0.0, "head_timeout")
         with pytest.raises(Expired):
             greet(hub, ours, certificate)
 
