@@ -21,15 +21,21 @@ class Answer(NamedTuple):
     retry_after_s: int = 0
 
 
+NO_CONTROLLER = (
+    "The controller is not running. Under `lb run` it is started again by itself; "
+    "without, start it: LB_CONFIG=FILE gunicorn -c python:lb.controller.gunicorn_conf lb.admin.app:app"
+)
 REASONS: dict[str, Answer] = {
     # the client's bytes
     "bad_request": Answer(400, "Bad request", "client", True),
     "bad_framing": Answer(400, "Bad message framing", "client", True),
     "bad_host": Answer(400, "Bad or missing Host", "client", True),
     "bad_target": Answer(400, "Bad request target", "client", True),
+    "ambiguous_path": Answer(400, "Ambiguous request path", "client", False),
     "bad_chunk": Answer(400, "Bad chunked body", "client", True),
     "body_truncated": Answer(400, "Request body ended early", "client", True),
     "bad_proxy_header": Answer(400, "Bad PROXY protocol header", "client", True),
+    "not_tls": Answer(400, "Plain HTTP request sent to an HTTPS port", "client", True),
     "invalid_algorithm": Answer(400, "Invalid algorithm specified", "client", False),
     "route_not_found": Answer(404, "Service not found", "client", False),
     "method_not_allowed": Answer(405, "Method not allowed", "client", False),
@@ -50,6 +56,8 @@ REASONS: dict[str, Answer] = {
     "draining": Answer(503, "Shutting down", "lb", True, 1),
     "overloaded": Answer(503, "Too many connections", "lb", True, 1),
     "no_backend": Answer(503, "No backend available", "lb", False, 1),
+    "not_probed": Answer(503, "The backends have not been probed yet", "lb", False, 1),
+    "no_controller": Answer(503, NO_CONTROLLER, "lb", False, 1),
     # the backend's
     "connect_failed": Answer(503, "No backend available", "backend", False, 1),
     "backend_full": Answer(503, "No backend available", "backend", False, 1),

@@ -16,6 +16,7 @@ Scheme = Literal["http", "https"]
 ActionKind = Literal["pool", "respond", "redirect", "metrics", "health"]
 ErrorStyle = Literal["json", "error_only", "text"]
 ProbeKind = Literal["tcp", "http", "https", "none"]
+AmbiguousPaths = Literal["forward", "reject"]
 RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
 
 
@@ -256,6 +257,10 @@ class Config:
     graceful_timeout_s: float = 30.0
     unknown_methods: bool = False
     """Whether methods outside RFC 9110 and PATCH are passed on; otherwise they are answered 501."""
+    ambiguous_paths: AmbiguousPaths = "forward"
+    """Whether paths that a backend may read otherwise than the routes do are passed on or answered 400."""
+    traceparent: bool = True
+    """Whether W3C traces are continued or started; otherwise what a client says of its trace is passed on, unread."""
 
 
 @dataclass(frozen=True, slots=True)

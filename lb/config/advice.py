@@ -8,9 +8,13 @@ from lb.config.addresses import as_ip, bind_text
 from lb.config.problems import Finding
 from lb.config.schema import Schema
 
+_REFUSALS = frozenset((401, 403, 404))
+
 
 def advise(schema: Schema) -> Iterator[Finding]:
     yield from _open_admin(schema)
+    if schema.ambiguous_paths == "forward":
+        yield from _evadable_refusals(schema)
     for position, network in enumerate(schema.trusted_proxies):
         if network.endswith("/0"):
             message = f"`{network}` believes the forwarded fields of every client"
@@ -21,6 +25,18 @@ def advise(schema: Schema) -> Iterator[Finding]:
             yield Finding(("pools", id), f"pool `{id}` is not used by any route", at_key=True)
         if not pool.tls.verify:
             yield Finding(("pools", id, "tls", "verify"), f"certificates of pool `{id}` are not verified")
+
+
+def _evadable_refusals(schema: Schema) -> Iterator[Finding]:
+    """Routes that look like access control: another spelling of their path may pass them and mean the same to a backend."""
+    for position, route in enumerate(schema.routes or []):
+        path = route.exact or route.path
+        if route.respond and route.respond.status in _REFUSALS and path:
+            message = (
+                f"`{path}` is no barrier by itself: backends may read `/x/..%2f{path.lstrip('/')}` as this path too; "
+                "`ambiguous_paths: reject` refuses such spellings"
+            )
+            yield Finding(("routes", position, "respond"), message, at_key=True)
 
 
 def _open_admin(schema: Schema) -> Iterator[Finding]:

@@ -53,6 +53,8 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         access_log=_access_log(machine, schema.access_log, state_dir),
         graceful_timeout_s=schema.graceful_timeout,
         unknown_methods=schema.unknown_methods,
+        ambiguous_paths=schema.ambiguous_paths,
+        traceparent=schema.traceparent,
     )
 
 

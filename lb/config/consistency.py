@@ -19,6 +19,7 @@ from lb.config.schema import Schema
 from lb.config.schema_listeners import DEFAULT_BINDS, ListenerEntry
 from lb.config.schema_pools import HealthEntry, PoolEntry
 from lb.config.schema_routes import RouteEntry
+from lb.config.url_paths import find_ambiguity
 
 LineOf = Callable[[Path], int]
 
@@ -137,12 +138,19 @@ def _route(schema: Schema, route: RouteEntry, path: Path) -> Iterator[Finding]:
         yield Finding((*path, "respond"), f"an answer with status {route.respond.status} has no body")
     if not schema.unknown_methods:
         yield from _unknown_methods(route, path)
+    if schema.ambiguous_paths == "reject" and (ambiguity := find_ambiguity((route.exact or route.path).encode())):
+        yield _refused_path(ambiguity[0].decode(), (*path, "exact" if route.exact else "path"))
 
 
 def _unknown_pool(schema: Schema, name: str, path: Path) -> Finding:
     near = did_you_mean(name, schema.pools)
     known = f": there are {', '.join(schema.pools)}" if schema.pools else ""
     return Finding(path, f"unknown pool `{name}`{near or known}", depends_on=(("pools", name),))
+
+
+def _refused_path(ambiguity: str, path: Path) -> Finding:
+    message = f"can never match: `ambiguous_paths: reject` answers 400 to every path with `{ambiguity}`"
+    return Finding(path, message, depends_on=(("ambiguous_paths",),))
 
 
 def _unknown_methods(route: RouteEntry, path: Path) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from lb.config import addresses
 from lb.config.checks import described, did_you_mean, matching, text_of
 from lb.config.names import ACTIONS, LATER_ACTIONS, REFUSED_METHODS
 from lb.config.patterns import safe_pattern
+from lb.config.url_paths import normal_path
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
@@ -29,19 +30,9 @@ def url_path(value: Any) -> str:
         raise ValueError(f"expected a path such as /api, percent-encoded where needed, got {described(path)}{hint}")
     if any(segment in (".", "..") for segment in path.split("/")):
         raise ValueError(f"`{path}` has dot segments: it can never match, they are resolved before routing")
-    if path != (normal := _normal_escapes(path)):
+    if path != (normal := normal_path(path.encode()).decode()):
         raise ValueError(f"`{path}` can never match, paths are compared in normal form: write `{normal}`")
     return path
-
-
-def _normal_escapes(path: str) -> str:
-    """RFC 3986 section 6.2.2 and single slashes: the form in which requests are matched."""
-
-    def decoded(escape: re.Match[str]) -> str:
-        char = chr(int(escape[1], 16))
-        return char if re.fullmatch(r"[A-Za-z0-9._~-]", char, re.ASCII) else escape[0].upper()
-
-    return re.sub(r"//+", "/", re.sub(r"%([0-9A-Fa-f]{2})", decoded, path))
 
 
 def host_pattern(value: Any) -> str:

@@ -24,7 +24,7 @@ from lb.config.schema_listeners import ListenerEntry
 from lb.config.schema_pools import PoolEntry
 from lb.config.schema_routes import RouteEntry
 from lb.config.section import Section, key, section, setting
-from lb.model import AccessLog, Config, State
+from lb.model import AccessLog, AmbiguousPaths, Config, State
 
 
 class AccessLogEntry(Section):
@@ -70,6 +70,16 @@ class Schema(Section):
     graceful_timeout: DurationOrZero = setting(Config, "graceful_timeout_s", "How long requests may end on a stop.")
     unknown_methods: Flag = setting(
         Config, "unknown_methods", "Whether methods outside RFC 9110 and PATCH are passed on rather than answered 501."
+    )
+    ambiguous_paths: Annotated[AmbiguousPaths, words("forward", "reject")] = setting(
+        Config,
+        "ambiguous_paths",
+        "Paths that a backend may read otherwise than the routes do: passed on, or answered 400.",
+    )
+    traceparent: Flag = setting(
+        Config,
+        "traceparent",
+        "Whether each request gets a W3C `traceparent`; `false` passes on what the client sent, unread.",
     )
 
 

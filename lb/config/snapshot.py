@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,10 +20,33 @@ from lb.model import Snapshot
 
 SCHEMA = 1
 """The only major this code reads and writes; raised when an older reader would misread a field."""
+COPY_SUFFIX = ".bak"
+"""A second file of the same content beside each snapshot, for the day the first one is damaged or gone."""
 
 
 class _Envelope(msgspec.Struct):
     schema: int
+
+
+class Found(NamedTuple):
+    """``problem``: why it comes from the copy, in one line; empty if it does not."""
+
+    snapshot: Snapshot
+    problem: str = ""
+
+
+def read_or_copy(path: str) -> Found:
+    """For whoever has no snapshot yet and must not stay without one: ``path``, or else its copy.
+
+    The copy, not the generation before: what is started from it serves what was in force, and counts as
+    being on it. ConfigError with what is wrong with ``path`` if the copy cannot be read either.
+    """
+    try:
+        return Found(read(path))
+    except ConfigError as error:
+        with suppress(ConfigError):
+            return Found(read(path + COPY_SUFFIX), f"{error}; its copy {path + COPY_SUFFIX} is in force")
+        raise
 
 
 def read(path: str) -> Snapshot:
@@ -46,25 +72,32 @@ def _decode(raw: bytes, path: str) -> Snapshot:
 
 
 def write(path: str, snapshot: Snapshot) -> None:
-    """Replace ``path`` in one step, mode 0600 (it may hold the admin token).
+    """Replace ``path`` in one step, then its copy, both mode 0600 (they may hold the admin token).
 
-    It is on disk when this returns. OSError (disk full, no right to write) leaves the old file as
-    it was.
+    They are on disk when this returns. OSError (disk full, no right to write) leaves the old files as
+    they were.
     """
     if snapshot.schema != SCHEMA:
         raise ConfigError([f"{path}: cannot write a snapshot of schema {snapshot.schema}"])
-    folder = os.path.dirname(path) or "."
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".snapshot-", suffix=".tmp")
+    raw = msgspec.json.encode(snapshot)
+    with _staged(path, raw) as first, _staged(path, raw) as second:
+        os.replace(first, path)
+        os.replace(second, path + COPY_SUFFIX)
+    _sync_folder(os.path.dirname(path) or ".")
+
+
+@contextmanager
+def _staged(path: str, raw: bytes) -> Iterator[str]:
+    """A file beside ``path`` that is on disk; gone afterwards unless it was renamed."""
+    descriptor, name = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".snapshot-", suffix=".tmp")
     try:
         with open(descriptor, "wb") as file:  # mkstemp made it 0600
-            file.write(msgspec.json.encode(snapshot))
+            file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(folder)
+        yield name
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _sync_folder(folder: str) -> None:

@@ -102,7 +102,7 @@ def _text(path: str) -> str:
         text = raw.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise LocatedConfigError([Problem(path, 0, 0, f"cannot read: {reason}")]) from error
+        raise LocatedConfigError([Problem(path, 0, 0, f"cannot be read: {reason}")]) from error
     if len(raw) > MAX_BYTES:
         raise LocatedConfigError([Problem(path, 0, 0, f"larger than {MAX_BYTES >> 20} MiB")])
     return text

@@ -23,10 +23,19 @@ _is_traceparent = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[
 _is_host = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}").fullmatch
 
 
-class TrustedProxies:
-    """Addresses whose forwarded fields are believed. Answers are remembered (bounded)."""
+_TRACE_NAMES = (b"traceparent", b"tracestate")
+PASSED_ON = b"passed on"
+"""In the place of a ``Caller``'s trace: traces are none of our business."""
 
-    def __init__(self, networks: Iterable[str]) -> None:
+
+class TrustedProxies:
+    """Addresses whose forwarded fields are believed. Answers are remembered (bounded).
+
+    ``makes_traces``: whether traces are continued or started; if not, what anybody says of a trace is passed on.
+    """
+
+    def __init__(self, networks: Iterable[str], *, makes_traces: bool = True) -> None:
+        self.makes_traces = makes_traces
         self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
         self._known: dict[bytes, bool] = {}
 
@@ -75,15 +84,29 @@ class Caller(NamedTuple):
     request_id: bytes
     """Of a trusted peer; empty: we make one."""
     trace: bytes
-    """A trusted peer's ``traceparent`` value; empty: we start one."""
+    """A trusted peer's ``traceparent`` value; empty: we start one; ``PASSED_ON``: what was said is among ``lines``."""
     tracestate: bytes
 
 
 def describe(fields: RequestFields, authority: bytes, peer: bytes, scheme: bytes, trusted: TrustedProxies) -> Caller:
     """Works out who is asking. ``peer`` is the socket's address (empty for a unix socket)."""
     identity = fields.identity or {}
-    if not identity or (peer not in trusted):
-        return _untrusted(authority, peer, scheme, identity.get(b"via", b""))
+    if not identity or peer not in trusted:
+        caller = _untrusted(authority, peer, scheme, identity.get(b"via", b""))
+    else:
+        caller = _believed(identity, authority, peer, scheme, trusted)
+    return caller if trusted.makes_traces else _with_trace_passed_on(caller, identity)
+
+
+def _with_trace_passed_on(caller: Caller, identity: dict[bytes, bytes]) -> Caller:
+    said = b"".join(b"%b: %b\r\n" % (name, identity[name]) for name in _TRACE_NAMES if name in identity)
+    return caller._replace(lines=caller.lines + said, trace=PASSED_ON, tracestate=b"")
+
+
+def _believed(
+    identity: dict[bytes, bytes], authority: bytes, peer: bytes, scheme: bytes, trusted: TrustedProxies
+) -> Caller:
+    """What a trusted peer says, as far as it is fit to be passed on."""
     hops = [hop.strip(b" \t") for hop in identity.get(b"x-forwarded-for", b"").split(b",") if hop.strip(b" \t")]
     hops = hops[-_MAX_HOPS:]
     client, known_hops = _rightmost_untrusted(hops, peer, trusted)
@@ -161,6 +184,8 @@ def identity_lines(caller: Caller, request_id: bytes, span: bytes) -> bytes:
     """X-Request-Id, traceparent and tracestate of one request. A trace that we start is marked
     sampled: with the usual parent-based sampler the backend then records it as it would without us."""
     if caller.trace:
+        if caller.trace is PASSED_ON:
+            return b"X-Request-Id: %b\r\n" % (caller.request_id or request_id)
         trace = caller.trace[:36] + span + caller.trace[52:]
         state = b"tracestate: %b\r\n" % caller.tracestate if caller.tracestate else b""
         return b"X-Request-Id: %b\r\ntraceparent: %b\r\n%b" % (caller.request_id or request_id, trace, state)

@@ -72,8 +72,6 @@ class Core:
         assert live is not None
         if live.pool is not None:
             exchange.policy = policy = self._policy(live, exchange.head)
-            if live.target:
-                exchange.head.target = live.target
             return forward(exchange, live.pool, policy)
         assert live.local is not None
         return live.local(exchange)

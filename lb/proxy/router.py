@@ -12,42 +12,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from lb.config.url_paths import find_ambiguity, normal_path
+from lb.errors import RequestError
 from lb.http1.request import RequestHead
 from lb.model import FieldMatch, Route
 
 Condition = Callable[[RequestHead], bool]
 Rule = tuple[tuple[Condition, ...], Any]
 
-_needs_normalising = re.compile(rb"%|//|/\.").search
-_percent = re.compile(rb"%([0-9A-Fa-f]{2})?")
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _MAX_QUERY_FIELDS = 200
-
-
-def normal_path(path: bytes) -> bytes:
-    """RFC 3986 section 6.2.2: escapes of unreserved characters decoded, others in upper case, dot
-    segments resolved; and repeated slashes merged, as most origins do. ``%2F`` stays an escape, and a percent
-    sign that begins none becomes one, so that it cannot begin another with what is decoded behind it."""
-    if not _needs_normalising(path):
-        return path
-    path = _percent.sub(_decode_unreserved, path)
-    kept: list[bytes] = []
-    segments = path.split(b"/")
-    for segment in segments[1:]:
-        if segment == b"..":
-            if kept:
-                kept.pop()
-        elif segment not in (b"", b"."):
-            kept.append(segment)
-    ends_open = segments[-1] in (b"", b".", b"..")
-    return b"/" + b"/".join(kept) + (b"/" if ends_open and kept else b"")
-
-
-def _decode_unreserved(escape: re.Match[bytes]) -> bytes:
-    if escape[1] is None:
-        return b"%25"
-    code = int(escape[1], 16)
-    return bytes((code,)) if code in _UNRESERVED else escape[0].upper()
 
 
 class Router:
@@ -101,6 +74,16 @@ class Router:
                     return found
                 dot = name.find(b".", dot + 1)
         return self._any
+
+
+class StrictRouter(Router):
+    """One for ``ambiguous_paths: reject``: a path that a backend may read otherwise is refused before any route is asked."""
+
+    def match(self, head: RequestHead) -> Any:
+        ambiguity = find_ambiguity(head.path)
+        if ambiguity is not None:
+            raise RequestError("ambiguous_path", ambiguity[0].decode("ascii", "replace"))
+        return super().match(head)
 
 
 def without_root_dot(authority: bytes) -> bytes:

@@ -22,8 +22,7 @@ Local = Callable[[Exchange], Answer]
 
 @dataclass(frozen=True, eq=False)
 class LiveRoute:
-    """Either ``pool`` or ``local`` is set. ``policy``: what is picked by unless ``?algo=`` says otherwise.
-    ``target``: sent instead of the client's, by actions that mean one resource."""
+    """Either ``pool`` or ``local`` is set. ``policy``: what is picked by unless ``?algo=`` says otherwise."""
 
     route: Route
     cells: Cells
@@ -31,7 +30,6 @@ class LiveRoute:
     local: Local | None
     policy: str
     upgrades: frozenset[bytes]
-    target: bytes = b""
 
     def algo_named(self, head: RequestHead) -> str | None:
         """The policy that ``?algo=`` names, if the request has one."""

@@ -2,25 +2,24 @@
 
 One ``Runtime`` per worker and hub. It follows the segment's generation and verdicts by looking at two
 cells ten times a second; a request never looks. A snapshot or segment that cannot be read leaves the
-worker on what it has.
+worker on what it has, and is looked at again; a worker that has nothing yet takes the snapshot's copy.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterable
 from random import Random, SystemRandom
 from time import monotonic, monotonic_ns
 from typing import Any
+from weakref import WeakSet
 
 import gevent
 
 from lb.config import snapshot as snapshots
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Backend, Health, Pool, PoolTimeouts, Route, Snapshot
+from lb.model import Backend, Pool, Route, Snapshot
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
@@ -28,20 +27,22 @@ from lb.proxy.cells import CellDirectory
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.exchange import Exchange
-from lb.proxy.local import local_answer
 from lb.proxy.member import Member, literal_address
 from lb.proxy.pool import LivePool, TicketSource
 from lb.proxy.resolver import Resolver
-from lb.proxy.router import Router
-from lb.proxy.routes import LiveRoute, healthy, local_action
-from lb.state.layout import H_PROBED_GENERATION, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
+from lb.proxy.router import Router, StrictRouter
+from lb.proxy.routes import LiveRoute, local_action
+from lb.server import control
+from lb.server.local_tickets import LocalTickets
+from lb.server.missed import Missed
+from lb.server.retired import RetiredSegments
+from lb.server.status import readiness, status_routes
+from lb.state.layout import SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
 from lb.state.tickets import Tickets
 
 SEGMENT_CHECK_S = 1.0
-CONTROL_TIMEOUT_S = 5.0
-"""Its socket is held by the supervisor: with the controller dead nobody would answer for long."""
 _CURSORS = {"round_robin": SH_CURSOR, "weighted_round_robin": SH_CURSOR_WEIGHTED}
 _log = logging.getLogger("lb.runtime")
 
@@ -51,21 +52,25 @@ class Runtime:
 
     traffic: Core
     status: Core
+    trusted: TrustedProxies
 
     def __init__(self, snapshot_path: str, hub: Any, sweeper: Sweeper) -> None:
         self.snapshot_path = snapshot_path
         self.hub = hub
         self.sweeper = sweeper
         self.is_draining = False
-        self.snapshot: Snapshot = snapshots.read(snapshot_path)
-        self.trusted = TrustedProxies(self.snapshot.config.trusted_proxies)
+        self.snapshot, self.problem = snapshots.read_or_copy(snapshot_path)
+        if self.problem:
+            _log.error("generation=%d problem=%s", self.snapshot.generation, self.problem)
         self._random = Random(SystemRandom().getrandbits(64)).random
         self._members: dict[tuple[str, Backend], Member] = {}
         self._log: AccessLogWriter | None = None
         self._health_seen = -1
         self._checked_at = 0.0
-        self._failed_generation = 0
+        self._missed = Missed()
         self._flushed_at = 0.0
+        self._cores: WeakSet[Core] = WeakSet()
+        self._retired = RetiredSegments()
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
         self._resolver = Resolver(self._named_members)
@@ -75,7 +80,11 @@ class Runtime:
     def _join(self, snapshot: Snapshot) -> tuple[Segment, WorkerSlot]:
         """The machine's segment and a slot in it; a missing or damaged segment is made anew."""
         segment = Segment.for_snapshot(snapshot)
-        return segment, segment.claim_slot()
+        try:
+            return segment, segment.claim_slot()
+        except SegmentError:
+            segment.close()
+            raise
 
     def start(self) -> None:
         """Begins to follow changes; after the fork, on the worker's hub."""
@@ -94,9 +103,11 @@ class Runtime:
             if self.segment.is_stale():
                 self._rejoin()
                 return
+            self._retired.close_unused()
             self.traffic.tick(now)
-        if self.segment.generation not in (self.snapshot.generation, self._failed_generation):
-            self._reload()
+        generation = self.segment.generation
+        if generation != self.snapshot.generation and not self._missed.is_to_wait(generation, now):
+            self._reload(generation, now)
         elif self.segment.health_version != self._health_seen:
             self._health_seen = self.segment.health_version
             self.traffic.refresh()
@@ -104,22 +115,26 @@ class Runtime:
             self._flushed_at = now
             self.traffic.log.flush()
 
-    def _reload(self) -> None:
-        generation = self.segment.generation
+    def _reload(self, generation: int, now: float) -> None:
+        """Moves to the snapshot file's generation; ``generation`` is the one that the segment announces."""
         kept, members = self.snapshot, self._members
         try:
-            self.snapshot = snapshot = snapshots.read(self.snapshot_path)
+            snapshot = snapshots.read(self.snapshot_path)
+            if snapshot.generation == kept.generation:  # the header is ahead of the file
+                self._missed = self._missed.once_more(generation, now)
+                return
+            self.snapshot = snapshot
             self.segment.refresh()
             self._compose()
         except (OSError, ValueError, ConfigError, SegmentError) as error:
-            self._failed_generation = generation
-            _log.error("generation=%d kept=%d error=%s", generation, kept.generation, error)
+            if generation != self._missed.generation:
+                _log.error("generation=%d kept=%d error=%s", generation, kept.generation, error)
+            self._missed = self._missed.once_more(generation, now)
             if self.snapshot is not kept:  # a file it names cannot be read here: members are halfway
                 self.snapshot, self._members = kept, members
                 self._compose()
             return
-        if snapshot.generation != generation:
-            self._failed_generation = generation
+        self._missed, self.problem = Missed(), ""
         gevent.spawn(self._resolver.resolve_all)
         _log.info(
             "generation=%d pools=%d routes=%d",
@@ -130,12 +145,15 @@ class Runtime:
 
     def _rejoin(self) -> None:
         """The segment was deleted, replaced or damaged: count in a new one."""
+        left = self.segment
         try:
             self.segment, self.slot = self._join(self.snapshot)
         except (OSError, SegmentError) as error:
             _log.error("segment=%s error=%s", self.snapshot.segment, error)
             return
         _log.warning("segment=%s slot=%d rejoined", self.snapshot.segment, self.slot.index)
+        self._retired.add(left, self._cores)
+        self._cores = WeakSet()
         self._health_seen = -1
         self._compose()
 
@@ -144,29 +162,31 @@ class Runtime:
     def _compose(self) -> None:
         """Builds the cores of the current snapshot; members whose backend did not change live on."""
         config = self.snapshot.config
-        self.trusted = TrustedProxies(config.trusted_proxies)
+        self.trusted = TrustedProxies(config.trusted_proxies, makes_traces=config.traceparent)
         cells = CellDirectory(self.snapshot.columns, self.segment, self.slot)
         old_members, self._members = self._members, {}
-        control = _control_pool(config.state.dir)
-        pools = {pool.id: self._live_pool(pool, cells, old_members) for pool in (*config.pools, control)}
+        built_in = control.control_pool(config.state.dir)
+        pools = {pool.id: self._live_pool(pool, cells, old_members) for pool in (*config.pools, built_in)}
         kept = set(map(id, self._members.values()))
         for member in old_members.values():
             if id(member) not in kept:
                 member.close()
         self.worker_cells = cells.of("worker")
         log = self._log_writer()
-        routes = [(route, self._live_route(route, pools, cells, control.id)) for route in config.routes]
+        routes = [(route, self._live_route(route, pools, cells)) for route in config.routes]
         algo_cells = {name: cells.of(f"algo:{name}") for name in POLICIES}
         unrouted = cells.of("route:(unrouted)")
+        kind = StrictRouter if config.ambiguous_paths == "reject" else Router
         self.traffic = Core(
-            self.snapshot.generation, Router(routes), pools.values(), algo_cells, unrouted, log,
+            self.snapshot.generation, kind(routes), pools.values(), algo_cells, unrouted, log,
             unknown_methods=config.unknown_methods,
         )  # fmt: skip
-        status = self._status_routes(pools[control.id], cells)
+        status = status_routes(cells.of("route:(status)"), self._ready, control.metrics_from(pools[built_in.id]))
         quiet = AccessLogWriter("", "json", self.worker_cells.counters)
         self.status = Core(
             self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet, unknown_methods=False
         )
+        self._cores.update((self.traffic, self.status))
 
     def _log_writer(self) -> AccessLogWriter:
         """One for the worker's life: requests that an older core began are logged by it too."""
@@ -208,36 +228,18 @@ class Runtime:
             return LocalTickets()
         return Tickets(self.segment, column, 1, cell=_CURSORS.get(policy, SH_CURSOR_OTHER))
 
-    def _live_route(self, route: Route, pools: dict[str, LivePool], cells: CellDirectory, control: str) -> LiveRoute:
+    def _live_route(self, route: Route, pools: dict[str, LivePool], cells: CellDirectory) -> LiveRoute:
         column = cells.of(f"route:{route.id}")
         upgrades = frozenset(name.lower().encode() for name in route.upgrades)
         if route.action == "metrics":
-            return LiveRoute(route, column, pools[control], None, "random", frozenset(), b"/metrics")
+            return LiveRoute(route, column, None, control.metrics_from(pools["control"]), "", frozenset())
         if route.action == "pool":
             pool = pools[route.pool]
             return LiveRoute(route, column, pool, None, route.policy or pool.pool.policy, upgrades)
         return LiveRoute(route, column, None, local_action(route), "", frozenset())
 
-    def _status_routes(self, control: LivePool, cells: CellDirectory) -> list[tuple[Route, LiveRoute]]:
-        """The three resources of status listeners, and nothing else."""
-        column = cells.of("route:(status)")
-        live = Route("live", "health", path="/health/live", exact=True)
-        ready = Route("ready", "health", path="/health/ready", exact=True)
-        metrics = Route("metrics", "metrics", path="/metrics", exact=True)
-        return [
-            (live, LiveRoute(live, column, None, healthy, "", frozenset())),
-            (ready, LiveRoute(ready, column, None, self._ready, "", frozenset())),
-            (metrics, LiveRoute(metrics, column, control, None, "random", frozenset(), b"/metrics")),
-        ]
-
-    def _ready(self, exchange: Exchange) -> Answer:
-        """200 once this generation's backends have been probed; 503 before, and while draining."""
-        probed = self.segment.header[H_PROBED_GENERATION] >= self.snapshot.generation
-        current = self.segment.generation == self.snapshot.generation
-        state = "draining" if self.is_draining else "ready" if probed else "not probed yet"
-        body = {"status": state, "generation": self.snapshot.generation, "current": current}
-        ok = probed and not self.is_draining
-        return local_answer(200 if ok else 503, "application/json", json.dumps(body).encode())
+    def _ready(self, _: Exchange) -> Answer:
+        return readiness(self.segment, self.snapshot.generation, is_draining=self.is_draining, problem=self.problem)
 
     def _named_members(self) -> Iterable[Member]:
         return self._members.values()
@@ -247,24 +249,3 @@ class Runtime:
         self.traffic.log.close()
         self.traffic.close()
         self.slot.close()
-
-
-class LocalTickets:
-    """An order of this worker alone, for pools that no other process counts."""
-
-    def __init__(self) -> None:
-        self.cycle = 1
-        self._next = 0
-
-    def next(self) -> int:
-        self._next += 1
-        return self._next - 1
-
-    def settle(self) -> None:
-        """Nobody else waits for these."""
-
-
-def _control_pool(state_dir: str) -> Pool:
-    backend = Backend("control", unix_path=os.path.join(state_dir, "control.sock"))
-    timeouts = PoolTimeouts(first_byte_s=CONTROL_TIMEOUT_S, total_s=CONTROL_TIMEOUT_S)
-    return Pool("control", (backend,), policy="random", health=Health(type="none"), timeouts=timeouts)

@@ -48,6 +48,7 @@ CASES = [
     answers("prefix-below", "prefix", "/api/v1"),
     answers("prefix-is-a-segment", "else", "/apis"),
     answers("prefix-in-disguise", "prefix", "/x/..//%61pi/v1"),
+    answers("prefix-with-an-escape", "scoped", "/%40scope/x"),
     answers("exact", "exact", "/one"),
     answers("exact-is-exact", "else", "/one/"),
     Case("route-wildcard-is-not-the-domain", request(host="wild.test"), client=refusal("route_not_found"), backend=()),

@@ -198,7 +198,10 @@ def test_the_log_is_in_the_state_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
-    [("nothing", None, "cannot read: No such file or directory"), ("latin", b"a: \xff", "cannot read: not UTF-8 text")],
+    [
+        ("nothing", None, "cannot be read: No such file or directory"),
+        ("latin", b"a: \xff", "cannot be read: not UTF-8 text"),
+    ],
 )
 def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, expected: str) -> None:
     path = tmp_path / name
@@ -215,6 +218,14 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, expe
         ("listeners: {admin: {bind: '0.0.0.0:5050'}}", "the admin listener is bound off loopback (0.0.0.0:5050)"),
         ("trusted_proxies: 0.0.0.0/0", "`0.0.0.0/0` believes the forwarded fields of every client"),
         ("routes: [{respond: {}}]", "pool `web` is not used by any route"),
+        (
+            "routes: [{path: /admin, respond: {status: 403}}, {pool: web}]",
+            "`/admin` is no barrier by itself: backends may",
+        ),
+        (
+            "routes: [{exact: /x, respond: {status: 404}}, {pool: web}]",
+            "`/x/..%2fx` as this path too; `ambiguous_paths: r",
+        ),
     ],
 )
 def test_warnings_do_not_stop_anything(tmp_path: Path, text: str, expected: str) -> None:
@@ -222,6 +233,18 @@ def test_warnings_do_not_stop_anything(tmp_path: Path, text: str, expected: str)
     assert report.config is not None
     assert [expected in warning.message for warning in report.warnings] == [True]
     assert examined(tmp_path, SMALLEST).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ambiguous_paths: reject\nroutes: [{path: /admin, respond: {status: 403}}, {pool: web}]",
+        "routes: [{host: a.test, respond: {status: 404}}, {pool: web}]",
+        "routes: [{path: /robots.txt, respond: {body: 'User-agent: *'}}, {pool: web}]",
+    ],
+)
+def test_what_bars_no_path_is_no_reason_to_warn(tmp_path: Path, text: str) -> None:
+    assert examined(tmp_path, SMALLEST + text + "\n").warnings == ()
 
 
 def test_ports_that_the_system_chooses_never_clash(tmp_path: Path) -> None:

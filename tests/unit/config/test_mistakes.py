@@ -48,6 +48,8 @@ TABLE = [
     ("pools:\n", "1:7: expected a mapping, got nothing"),
     ("- pools\n", "1:1: expected a mapping, got a list"),
     (WEB + "unknown_methods: maybe\n", "2:18: expected true or false, got `maybe`"),
+    (WEB + "ambiguous_paths: refuse\n", "2:18: expected one of forward, reject, got `refuse`"),
+    (WEB + "traceparent: off course\n", "2:14: expected true or false, got `off course`"),
     # durations and sizes
     (listener("{timeouts: {head: 10}}"), "3:30: a duration needs a unit: 10s, or 10ms"),
     (listener("{timeouts: {head: 10 sec}}"), "3:30: unknown unit `sec`: expected one of ms, s, m, h, d"),
@@ -76,6 +78,13 @@ TABLE = [
     (routes("{path: /a?b=1, pool: web}"), "match a query with `query:`"),
     (routes("{path: /a/../b, pool: web}"), "3:12: `/a/../b` has dot segments: it can never match"),
     (routes("{path: /%61, pool: web}"), "3:12: `/%61` can never match, paths are compared in normal form: write `/a`"),
+    (routes("{path: /%40x, pool: web}"), "3:12: `/%40x` can never match, paths are compared in normal form: write `/@x`"),
+    (routes("{path: /a/%2e%2e/b, pool: web}"), "paths are compared in normal form: write `/b`"),
+    (
+        routes("{path: /a%2Fb, pool: web}") + "ambiguous_paths: reject\n",
+        "3:12: can never match: `ambiguous_paths: reject` answers 400 to every path with `%2F`",
+    ),
+    (routes("{exact: /a;b, pool: web}") + "ambiguous_paths: reject\n", "3:13: can never match: `ambiguous_paths: reject`"),
     (routes("{methods: [get], pool: web}"), "3:16: methods are case-sensitive: did you mean `GET`?"),
     (routes("{methods: CONNECT, pool: web}"), "3:15: CONNECT can never match: it is always answered 405"),
     (routes("{methods: [PTACH], pool: web}"), "method `PTACH` can never match, it is answered 501, did you mean `PATCH`"),

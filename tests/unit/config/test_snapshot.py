@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,8 @@ def test_a_failed_write_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space left"):
         snapshot_file.write(path, model.Snapshot(8, SNAPSHOT.config, "", {}))
     assert snapshot_file.read(path) == SNAPSHOT
-    assert os.listdir(tmp_path) == ["snapshot.json"]
+    assert snapshot_file.read(path + snapshot_file.COPY_SUFFIX) == SNAPSHOT
+    assert sorted(os.listdir(tmp_path)) == ["snapshot.json", "snapshot.json.bak"]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,28 @@ def test_anything_else_is_refused(tmp_path: Path, content: bytes, expected: str)
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read snapshot: No such file"):
         snapshot_file.read(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{")])
+def test_the_copy_stands_in_and_says_so(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    path = tmp_path / "snapshot.json"
+    for generation in (7, 8):
+        snapshot_file.write(str(path), replace(SNAPSHOT, generation=generation))
+    assert snapshot_file.read_or_copy(str(path)).problem == ""
+    damage(path)
+    found = snapshot_file.read_or_copy(str(path))
+    assert found.snapshot.generation == 8, "what was in force, not what was before it"
+    assert found.problem.startswith(f"{path}: ") and found.problem.endswith(f"its copy {path}.bak is in force")
+    assert "\n" not in found.problem
+
+
+def test_without_a_copy_the_file_itself_is_the_problem(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.json"
+    snapshot_file.write(str(path), SNAPSHOT)
+    path.unlink()
+    path.with_name("snapshot.json.bak").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"snapshot\.json: cannot read snapshot: No such file"):
+        snapshot_file.read_or_copy(str(path))
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

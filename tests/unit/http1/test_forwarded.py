@@ -22,6 +22,7 @@ from lb.http1.request import parse_fields
 
 NOBODY = TrustedProxies(())
 PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"])
+UNTRACED = TrustedProxies(["10.0.0.0/8"], makes_traces=False)
 PROXY = b"10.0.0.1"
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ID, SPAN = b"0123456789abcdef0123456789abcdef", b"0123456789abcdef"
@@ -197,6 +198,22 @@ def test_a_trace_goes_on_with_a_span_of_ours() -> None:
         "traceparent": f"00-0af7651916cd43dd8448eb211c80319c-{SPAN.decode()}-00",
         "tracestate": "a=b",
     }
+
+
+@pytest.mark.parametrize("peer", [b"198.51.100.1", PROXY])
+@pytest.mark.parametrize("trace", [TRACE.decode(), "01-what-comes-after-us", ""])
+def test_traces_that_are_not_ours_to_make_are_passed_on_as_they_came(peer: bytes, trace: str) -> None:
+    claims = (f"traceparent: {trace}", "tracestate: a=b", "tracestate: c=d")
+    caller = told(*claims, peer=peer, trusted=UNTRACED)
+    lines = lines_of(caller.lines + identity_lines(caller, ID, SPAN))
+    assert (lines["traceparent"], lines["tracestate"]) == (trace, "a=b, c=d")
+    assert (lines["x-request-id"], lines["x-forwarded-for"]) == (ID.decode(), peer.decode())
+
+
+def test_without_traces_none_is_begun() -> None:
+    caller = told("X-Request-Id: given", trusted=UNTRACED)
+    assert lines_of(identity_lines(caller, ID, SPAN)) == {"x-request-id": "given"}
+    assert b"trace" not in caller.lines
 
 
 def test_an_id_alone_is_kept_beside_a_new_trace() -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import time
 from statistics import median
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lb.config.url_paths import normal_path
 from lb.http1.request import RequestHead
 from lb.model import FieldMatch, Route
-from lb.proxy.router import Router, normal_path
+from lb.proxy.router import Router
 from tests.support.scripted import head_of
+from tests.support.url_paths import TRICKY, as_an_origin_reads
 
 
 def router_of(*routes: Route) -> Router:
@@ -213,46 +215,18 @@ def test_the_same_as_asking_one_route_after_the_other(
     assert router_of(*numbered).match(head) == naive(numbered, head, fields)
 
 
-# --- the path as an origin understands it
-
-
-def as_an_origin_reads(path: bytes) -> list[bytes]:
-    """Segments, each decoded once, dot segments resolved, empty ones dropped; a trailing slash is an empty last one."""
-    segments = [unquote_to_bytes(segment) for segment in path.split(b"/")[1:]]
-    kept: list[bytes] = []
-    for segment in segments:
-        if segment == b"..":
-            kept = kept[:-1]
-        elif segment not in (b"", b"."):
-            kept.append(segment)
-    return [*kept, b""] if kept and segments[-1] in (b"", b".", b"..") else kept
-
-
-TRICKY = st.lists(
-    st.sampled_from([b"/", b"a", b".", b"..", b"%2e", b"%2E", b"%2f", b"%61", b"%", b"%2", b"%25", b"4", b"1", b"~"]),
-    max_size=12,
-).map(lambda parts: b"/" + b"".join(parts))
-ANY_PATH = TRICKY | st.binary(max_size=30).map(lambda data: b"/" + data)
-
-
-@given(ANY_PATH)
-def test_a_normal_path_is_read_as_the_path_itself(path: bytes) -> None:
-    assert as_an_origin_reads(normal_path(path)) == as_an_origin_reads(path)
-
-
-@given(ANY_PATH)
-def test_a_normal_path_is_in_normal_form(path: bytes) -> None:
-    assert normal_path(normal_path(path)) == normal_path(path)
-
-
-@given(st.binary(max_size=40))
-def test_no_path_is_too_odd(path: bytes) -> None:
-    assert isinstance(normal_path(path), bytes)
+# --- spellings
 
 
 @given(TRICKY)
 def test_two_spellings_of_one_resource_take_one_route(path: bytes) -> None:
-    routes = (route("a", path="/a"), route("dot", path="/a/..."), route("escape", path="/%2F"), ELSE)
+    routes = (
+        route("a", path="/a"),
+        route("dot", path="/a/..."),
+        route("escape", path="/%2F"),
+        route("at", path="/@"),
+        ELSE,
+    )
     spelled_out = b"/" + b"/".join(b"".join(b"%%%02x" % byte for byte in part) for part in as_an_origin_reads(path))
     assert taken(routes, path.decode()) == taken(routes, spelled_out.decode())
 
