@@ -18,7 +18,7 @@ EXIT_MISTAKES = 2
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=str))
+@click.argument("file", type=click.Path(readable=False, path_type=str))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def check(file: str, as_json: bool) -> None:
     """Say every mistake in FILE as FILE:LINE:COLUMN, and exit with 2 if there is one.

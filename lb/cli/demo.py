@@ -128,7 +128,7 @@ def state_directory(chosen: Path | None) -> Iterator[Path]:
 def remove_segment(directory: Path) -> None:
     """The shared memory of a state directory that nobody will use again; it lies in /dev/shm."""
     with contextlib.suppress(ConfigError, FileNotFoundError):
-        os.unlink(snapshot.read(str(directory / "snapshot.json")).segment)
+        os.unlink(snapshot.read_or_copy(str(directory / "snapshot.json")).snapshot.segment)
 
 
 def run(ports: Ports, config: Path, directory: Path) -> None:

@@ -20,7 +20,7 @@ def importing() -> None:
 
 
 @importing.command()
-@click.argument("file", type=click.Path(path_type=str))
+@click.argument("file", type=click.Path(readable=False, path_type=str))
 def velocity(file: str) -> None:
     """Translate a config.yml of Velocity. Lines without a counterpart are named on standard error."""
     try:

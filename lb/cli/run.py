@@ -9,7 +9,7 @@ import click
 
 
 @click.command()
-@click.argument("file", default="lb.yaml", type=click.Path())
+@click.argument("file", default="lb.yaml", type=click.Path(readable=False))
 def run(file: str) -> None:
     """Run the balancer on FILE (default: lb.yaml) until SIGTERM or Ctrl-C.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 
-from lb.config.snapshot import read
+from lb.config.snapshot import read, read_or_copy
 from lb.errors import ConfigError
 from lb.model import Snapshot
 from lb.state.segment import Segment, SegmentError
@@ -38,22 +38,28 @@ class Attachment:
     def refresh(self) -> None:
         """Look at both files; a few system calls when nothing has changed. Never raises."""
         try:
-            self._refresh_snapshot()
+            problem = self._refresh_snapshot()
             self._refresh_segment()
         except (ConfigError, SegmentError) as error:
             self._report(str(error))
         else:
-            self._report("")
+            self._report(problem)
 
-    def _refresh_snapshot(self) -> None:
-        """By the file's identity rather than the segment's generation: it is written first, and it is
+    def _refresh_snapshot(self) -> str:
+        """What is wrong with the file although there is a snapshot to work on: the last one, or the copy.
+
+        Looks at the file's identity rather than the segment's generation: it is written first, and it is
         all there is while the segment is gone."""
         if not self.path:
             raise ConfigError([f"{SNAPSHOT_VARIABLE} is not set"])
-        signature = self._signature_now()
-        if self.snapshot is None or signature != self._signature:
-            self.snapshot = read(self.path)
-            self._signature = signature
+        try:
+            signature = self._signature_now()
+            if self.snapshot is None or signature != self._signature:
+                self.snapshot, self._signature = read(self.path), signature
+        except ConfigError as error:
+            self.snapshot = self.snapshot or read_or_copy(self.path).snapshot
+            return str(error)
+        return ""
 
     def _signature_now(self) -> tuple[int, ...]:
         try:

@@ -17,7 +17,10 @@ BUILT_IN_ROUTES = ("(unrouted)", STATUS_ROUTE)
 
 
 def column_names(config: Config, algos: Iterable[str]) -> list[str]:
-    """Every counted thing of a configuration, in a fixed order, each once."""
+    """Every counted thing of a configuration, in a fixed order, each once.
+
+    ``algos``: the policies that ``?algo=`` can name; each has a column, used or not.
+    """
     names = [WORKER, *(f"algo:{name}" for name in algos)]
     for pool in config.pools:
         names.append(f"pool:{pool.id}")

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from lb.config import names
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Config, Snapshot
@@ -28,18 +29,6 @@ from lb.state import locks
 from lb.state.columns import allocate, column_names
 from lb.state.layout import SLOT_GENERATION
 from lb.state.segment import Segment, SegmentError, slots_for
-
-ALGO_NAMES = (
-    "round_robin",
-    "weighted_round_robin",
-    "least_connections",
-    "ip_hash",
-    "power_of_two",
-    "random",
-    "peak_ewma",
-    "adaptive",
-)
-"""Every policy that ``?algo=`` can name has a column, used or not (the keys of the policies' table)."""
 
 PATIENCE_S = 10.0
 """How long a publisher waits for another one; a whole publication takes a few milliseconds."""
@@ -133,7 +122,7 @@ def _prepared(path: str, config: Config, previous: Snapshot | None) -> tuple[Seg
 def _columns(config: Config, segment: Segment, previous: Snapshot | None) -> dict[str, int]:
     kept = previous.columns if previous else {}
     free = _reusable(segment, previous)
-    columns = allocate(column_names(config, ALGO_NAMES), kept=kept, free=free, unused=segment.columns)
+    columns = allocate(column_names(config, names.POLICIES), kept=kept, free=free, unused=segment.columns)
     for name in columns.keys() - kept.keys():
         if columns[name] < segment.columns:
             segment.clear(columns[name])
@@ -155,7 +144,7 @@ def _previous(state_dir: str) -> Snapshot | None:
     """The snapshot in force. None if there is none that we can read: then columns begin anew,
     behind those that running workers may be using."""
     try:
-        return snapshot_file.read(snapshot_path(state_dir))
+        return snapshot_file.read_or_copy(snapshot_path(state_dir)).snapshot
     except ConfigError:
         return None
 

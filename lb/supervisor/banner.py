@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from lb.model import Listener, Snapshot
 from lb.supervisor.addresses import Bind
+from lb.supervisor.probes import Verdicts
 from lb.supervisor.sockets import Held
 
 
-def ready_line(snapshot: Snapshot, held: Held, pid: int) -> str:
+def ready_line(snapshot: Snapshot, held: Held, verdicts: Verdicts, pid: int) -> str:
     places = "  ".join(f"{listener.kind} {_urls(listener, held)}" for listener in snapshot.config.listeners)
-    return f"lb ready: {places}  pid {pid}  workers {snapshot.config.workers}  generation {snapshot.generation}"
+    serving = f"pid {pid}  workers {snapshot.config.workers}  generation {snapshot.generation}"
+    return f"lb ready: {places}  {serving}  {verdicts}"
 
 
 def _urls(listener: Listener, held: Held) -> str:

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
-from lb.model import Snapshot
+from lb.model import Config, Snapshot
 from lb.state.reload import record
 from lb.supervisor.addresses import Bind, match_names
 from lb.supervisor.inherited import inherited_names
 from lb.supervisor.pidfile import RUN_PID
-from lb.supervisor.sockets import BindError, Held
+from lb.supervisor.sockets import BindError, Held, url_of
 
 SNAPSHOT, CONFIG = "LB_SNAPSHOT", "LB_CONFIG"
 MISTAKE = 2
@@ -35,7 +36,7 @@ def snapshot_in_force(environ: MutableMapping[str, str]) -> Snapshot:
         if SNAPSHOT not in environ:
             environ[SNAPSHOT] = _published(environ)
             record(os.path.dirname(environ[SNAPSHOT]), [])
-        return snapshot_file.read(environ[SNAPSHOT])
+        return snapshot_file.read_or_copy(environ[SNAPSHOT]).snapshot  # the workers say what is wrong with it
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(MISTAKE)
@@ -81,6 +82,16 @@ def listen(wanted: tuple[Bind, ...], environ: MutableMapping[str, str]) -> list[
         sys.exit(MISTAKE)
     environ["LISTEN_FDNAMES"] = ":".join(bind.listener for bind in binds)
     return addresses if names else [f"fd://{_HELD.hand_out(bind)}" for bind in binds]
+
+
+def places(config: Config, sockets: Sequence[socket.socket], environ: Mapping[str, str]) -> str:
+    """``traffic=http://127.0.0.1:5000 ...``: every socket under the name of its listener."""
+    secure = {listener.id for listener in config.listeners if listener.certificates}
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    return " ".join(
+        f"{name}={url_of(sock, 'https' if name in secure else 'http')}"
+        for name, sock in zip(names, sockets, strict=False)
+    )
 
 
 _HELD = Held()

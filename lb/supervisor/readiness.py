@@ -17,7 +17,7 @@ _PARENT = 1
 
 def workers_serving(snapshot: Snapshot, arbiter: int) -> int:
     """How many workers of an arbiter accept requests on this snapshot's generation, or a later one."""
-    with _opened(snapshot) as segment:
+    with opened(snapshot) as segment:
         if segment is None:
             return 0
         rows = [segment.slot_cells(index) for index in segment.live_slots()]
@@ -27,12 +27,12 @@ def workers_serving(snapshot: Snapshot, arbiter: int) -> int:
 
 def controllers_serving(snapshot: Snapshot, arbiter: int) -> int:
     """1 if the controller that last said so in the segment is a worker of this arbiter."""
-    with _opened(snapshot) as segment:
+    with opened(snapshot) as segment:
         return int(segment is not None and parent_of(segment.header[H_CONTROLLER_PID]) == arbiter)
 
 
 @contextlib.contextmanager
-def _opened(snapshot: Snapshot) -> Iterator[Segment | None]:
+def opened(snapshot: Snapshot) -> Iterator[Segment | None]:
     try:
         segment = Segment.open(snapshot.segment)
     except SegmentError:

@@ -63,10 +63,7 @@ class Held:
 
     def url(self, bind: Bind, scheme: str) -> str:
         """Where people find it, with the real port where port 0 was asked for."""
-        if bind.address.startswith("unix:"):
-            return bind.address
-        host, port = self._sockets[bind.address].getsockname()[:2]
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return url_of(self._sockets[bind.address], scheme)
 
     def keep_only(self, addresses: set[str]) -> None:
         self.release([address for address in self._sockets if address not in addresses])
@@ -97,6 +94,14 @@ class Held:
         return {
             address: [sock.fileno(), address not in self._not_ours_to_unlink] for address, sock in self._sockets.items()
         }
+
+
+def url_of(sock: socket.socket, scheme: str) -> str:
+    """The address a socket is bound to, as people write it."""
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _listen(bind: Bind) -> socket.socket | None:

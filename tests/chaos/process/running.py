@@ -9,29 +9,20 @@ import re
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lb.config import snapshot as snapshot_file
-from lb.state.segment import Segment
 from lb.supervisor.readiness import parent_of, workers_serving
 from lb.supervisor.spawn import Program, python, spawn
-from tests.support.balancer import PROJECT, free_ports
+from tests.support.balancer import PROJECT
+from tests.support.ports import free_ports
+from tests.support.shared_state import inflight
+from tests.support.waiting import wait_for
 
 START_S = 30.0
-T = TypeVar("T")
-
-
-def wait_for(what: str, look: Callable[[], T], deadline_s: float = START_S) -> T:
-    """The first true answer of ``look``."""
-    deadline = time.monotonic() + deadline_s
-    while not (answer := look()):
-        assert time.monotonic() < deadline, f"waited {deadline_s:g} s for {what}"
-        time.sleep(0.02)
-    return answer
 
 
 @dataclass
@@ -47,7 +38,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
-        self.port, self.status_port, self.admin_port, self.spare_port = own_ports(4)
+        self.port, self.status_port, self.admin_port, self.spare_port = free_ports(4)
         self.file = self.directory / "lb.yaml"
         self.configure()
 
@@ -130,14 +121,8 @@ class Run:
         return snapshot_file.read(str(self.directory / "state" / "snapshot.json"))
 
     def inflight(self) -> int:
-        """Over all backends, from the shared segment, dead workers' slots freed first."""
-        snapshot = self.snapshot()
-        segment = Segment.open(snapshot.segment)
-        segment.reap()
-        columns = [column for name, column in snapshot.columns.items() if name.startswith("backend:")]
-        total = sum(segment.inflight(column) for column in columns)
-        segment.close()
-        return total
+        """Over all backends."""
+        return inflight(self.directory / "state")
 
     def descendants(self) -> list[int]:
         """Every process of ours that still runs: by the environment the supervisor gave it."""
@@ -161,19 +146,9 @@ class Run:
             os.unlink(self.snapshot().segment)
 
 
-_given: set[int] = set()
-
-
-def own_ports(count: int) -> list[int]:
-    """Free ports that nobody else in this test run was given, bound by now or not."""
-    ports = [port for port in free_ports(count + len(_given)) if port not in _given][:count]
-    _given.update(ports)
-    return ports
-
-
 @contextlib.contextmanager
 def hello_backends(count: int) -> Iterator[list[int]]:
-    ports = own_ports(count)
+    ports = free_ports(count)
     pids = [
         spawn(Program((sys.executable, "-m", "tests.support.hello_backend", str(port)), os.environ)) for port in ports
     ]
@@ -190,3 +165,12 @@ def hello_backends(count: int) -> Iterator[list[int]]:
 def _answers(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_running(pid: int) -> bool:
+    """Zombies are not: nobody here reaps orphans."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return False

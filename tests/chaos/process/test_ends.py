@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from tests.chaos.process.load import Connection, load_on
-from tests.chaos.process.running import Run, wait_for
-
-TIMES = int(os.environ.get("LB_CHAOS_TIMES", "20"))
+from tests.chaos.process.running import Run
+from tests.support.scale import TIMES
+from tests.support.waiting import wait_for
 
 
 def test_under_socket_activation_terms_and_starts_lose_nothing(tmp_path: Path, backends: list[int]) -> None:

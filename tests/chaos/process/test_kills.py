@@ -1,13 +1,17 @@
-"""FAULTS of our own processes: what dies is back, and only what it was working on is lost."""
+"""Our own processes killed: what dies is back, and only what it was working on is lost."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 from tests.chaos.process.load import FRESH_CLIENTS, KEEP_ALIVE_CLIENTS, load_on
-from tests.chaos.process.running import Run, wait_for
+from tests.chaos.process.running import Run, is_running
+from tests.support.waiting import wait_for
 
 KILLS = 20
 CLIENTS = KEEP_ALIVE_CLIENTS + FRESH_CLIENTS
@@ -45,6 +49,32 @@ def test_killed_masters_are_no_outage(run: Run) -> None:
     wait_for("the end of orphaned workers", lambda: len(run.descendants()) == 2 + 2 + run.workers - 1, 15.0)
 
 
+def test_a_worker_killed_while_none_can_boot_is_the_only_one_missed(run: Run) -> None:
+    """A gunicorn whose new workers cannot boot ends, with those that serve, unless they end in a way it forgives."""
+    victim, survivor = run.wait_for_workers()
+    with load_on(run.port) as tally, without_snapshot(run.directory / "state"):
+        os.kill(victim, signal.SIGKILL)
+        wait_for("attempts to boot", lambda: run.log().count("worker cannot start") >= 2)
+        tally.wait_for(tally.ok + 100)
+        assert survivor in run.workers_of(run.arbiter())
+    run.wait_for_workers(BACK_S * SLACK)
+    assert tally.refused == 0
+    assert len(tally.failed) <= CLIENTS, tally.failed[:5]
+    assert run.events("died") == 0
+
+
+@contextlib.contextmanager
+def without_snapshot(state: Path) -> Iterator[None]:
+    """Neither the snapshot nor a copy of it is there for as long as the block lasts."""
+    away = state.parent / "away"
+    away.mkdir()
+    for path in list(state.glob("snapshot*")):
+        path.rename(away / path.name)
+    yield
+    for path in list(away.iterdir()):
+        path.rename(state / path.name)
+
+
 def test_a_killed_controller_disturbs_nobody(run: Run) -> None:
     run.wait_for_event("serving plane=control")
     before = run.arbiter()
@@ -76,12 +106,3 @@ def test_the_supervisor_killed_leaves_its_arbiters_serving_and_a_new_one_says_wh
     for pid in arbiters:
         os.kill(pid, signal.SIGTERM)
     wait_for("the end of all of them", lambda: not any(is_running(pid) for pid in orphans))
-
-
-def is_running(pid: int) -> bool:
-    """Zombies are not: nobody here reaps orphans."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[0] != b"Z"
-    except OSError:
-        return False

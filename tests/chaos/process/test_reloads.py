@@ -11,9 +11,10 @@ import urllib.request
 from pathlib import Path
 
 from tests.chaos.process.load import load_on
-from tests.chaos.process.running import Run, wait_for
+from tests.chaos.process.running import Run
+from tests.support.scale import TIMES
+from tests.support.waiting import wait_for
 
-TIMES = int(os.environ.get("LB_CHAOS_TIMES", "20"))
 FEWEST_REQUESTS = 5_000
 
 
@@ -63,7 +64,8 @@ def test_signals_that_come_during_an_upgrade_are_not_lost(run: Run) -> None:
 
 def test_a_broken_file_changes_nothing(run: Run) -> None:
     processes, generation, good = set(run.descendants()), run.snapshot().generation, run.file.read_text()
-    broken = ("pools: {web: [", good.replace("pools", "pool", 1), good.replace("http://", "ftp://"), "")
+    unset = good.replace("http://", "${LB_NO_SUCH_VARIABLE}")
+    broken = ("pools: {web: [", good.replace("pools", "pool", 1), good.replace("http://", "ftp://"), unset, "")
     with load_on(run.port) as tally:
         for text in broken:
             before = run.events("configuration_refused")
@@ -141,6 +143,22 @@ def test_code_that_cannot_be_loaded_is_refused_before_anything_changes(idle: Run
         tally.wait_for(tally.ok + 100)
     assert (tally.refused, tally.failed) == (0, [])
     assert run.events("handover_started") == 0
+
+
+def test_a_reload_that_cannot_load_its_code_changes_nothing(idle: Run, tmp_path: Path) -> None:
+    run, broken = start_with_path(idle, tmp_path)
+    processes, generation = set(run.descendants()), run.snapshot().generation
+    with load_on(run.port) as tally:
+        break_module(broken, "lb.config.load")
+        run.signal(signal.SIGHUP)
+        run.wait_for_event("configuration_refused")
+        tally.wait_for(tally.ok + 100)
+        break_module(broken, "")
+        run.signal(signal.SIGHUP)
+        run.wait_for_event("configuration_applied")
+    assert (tally.refused, tally.failed) == (0, [])
+    assert run.snapshot().generation == generation + 1
+    wait_for("the processes of before", lambda: set(run.descendants()) == processes, 5.0)
 
 
 def test_workers_that_cannot_start_never_replace_those_that_serve(idle: Run, tmp_path: Path) -> None:

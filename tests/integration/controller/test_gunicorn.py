@@ -16,7 +16,7 @@ import pytest
 from lb.model import Listener, Pool
 from lb.state.layout import H_CONTROLLER_PID, UP
 from tests.integration.controller.machine import QUICK, Machine, wait_until
-from tests.support.balancer import free_ports
+from tests.support.ports import free_ports
 from tests.unit.health.origin import Origin
 
 COMMAND = (sys.executable, "-m", "gunicorn", "-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")

@@ -38,10 +38,10 @@ def test_first_round_is_quick_and_concurrent(machine: Machine, controller: Contr
         started = time.monotonic()
         controller.start()
         wait_until(lambda: machine.verdict("web/g19") == UP)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 3.0, "20 silent ones, one after the other, take 10"
         assert machine.probed_generation == 0
         wait_until(lambda: machine.probed_generation == 1)
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 5.0
     assert {machine.verdict(f"web/h{i}") for i in range(20)} == {DOWN}
     assert machine.verdict("web/none") == DOWN
 

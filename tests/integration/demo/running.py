@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.support.ports import run_of_ports
 
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -68,7 +69,7 @@ class Demo:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Demo]:
     """`lb demo`, from serving to gone. Whatever a test left running is killed at the end."""
-    base = free_port_base()
+    base = run_of_ports().start
     output = folder / "demo.out"
     command = [str(Path(sys.executable).with_name("lb")), "demo", "--port-base", str(base)]
     with output.open("wb") as file:
@@ -104,16 +105,6 @@ def stop(demo: Demo, number: signal.Signals) -> list[psutil.Process]:
         if demo.process.poll() is None:
             demo.process.kill()
     return left
-
-
-def free_port_base() -> int:
-    """A base whose nine ports are free now, below the range that the kernel hands out."""
-    dice = random.Random()
-    for _ in range(100):
-        base = dice.randrange(12000, 32000, 100)
-        if all(is_free(base + offset) for offset in (*range(7), 50, 51)):
-            return base
-    raise AssertionError("no free ports")
 
 
 def is_free(port: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,8 +65,18 @@ def test_check_of_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = lb("check", str(tmp_path / "none"))
     assert (done.exit_code, done.stderr) == (
         2,
-        f"{tmp_path}/none: cannot read: No such file or directory\n1 mistake\n",
+        f"{tmp_path}/none: cannot be read: No such file or directory\n1 mistake\n",
     )
+
+
+def test_check_of_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In our words, whatever click would say: it asks by the real user id, and reading is done by another."""
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    directory = lb("check", str(tmp_path))
+    assert (directory.exit_code, directory.stderr) == (2, f"{tmp_path}: cannot be read: Is a directory\n1 mistake\n")
+    unreadable = lb("check", "/proc/self/mem")
+    assert unreadable.exit_code == 2
+    assert unreadable.stderr == "/proc/self/mem: cannot be read: Input/output error\n1 mistake\n"
 
 
 def test_schema() -> None:

@@ -114,6 +114,7 @@ def test_what_is_taken_does_not_block_and_is_watched_over(
         (socket.IPPROTO_TCP, socket.TCP_NODELAY),
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     ):
         assert sock.getsockopt(level, option) > 0
 
@@ -143,7 +144,7 @@ def test_peers(bind: Any, family: int, peer: bytes, hub: Any, clients: list[sock
 def test_one_with_more_than_its_share_leaves_new_ones_a_moment_to_others(
     one_of_two: Worker, listening: socket.socket, clients: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accept, "_YIELD_S", 0.05)
+    monkeypatch.setattr(accept, "_YIELD_S", 1.0)
     one_of_two.cells.inflight[one_of_two.cells.slot] = 10
     connect(clients, listening.getsockname(), 1)
     gevent.sleep(0.02)
@@ -176,6 +177,7 @@ def test_no_more_than_there_are_descriptors_for(
     worker = Worker(hub, workers=1)
     with accepting(listening, worker):
         connect(clients, listening.getsockname(), 5)
+        wait_for(worker, 3)
         gevent.sleep(0.03)
         assert len(worker.front.open) == 3
         worker.front.open.pop().close()

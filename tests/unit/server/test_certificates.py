@@ -16,7 +16,7 @@ from cryptography import x509
 from lb.model import Certificate
 from lb.server import certificates
 from lb.server.certificates import CertificateStore, subject_names
-from tests.unit.health.certificates import self_signed
+from tests.support.certificates import self_signed
 
 
 def made(folder: Path, name: str, *answers: str) -> Certificate:

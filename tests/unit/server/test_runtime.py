@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import gevent
+import gevent.socket
 import pytest
+from gevent.pywsgi import WSGIServer
 
 from lb.config import snapshot as snapshots
-from lb.errors import ConfigError, RequestError
+from lb.errors import ConfigError, LbError, RequestError
 from lb.http1.request import RequestHead
 from lb.model import AccessLog, Backend, BackendTls, Config, Health, Pool, Redirect, Respond, Route, Snapshot, State
 from lb.proxy.answer import Answer
@@ -25,6 +30,7 @@ from lb.server.runtime import Runtime
 from lb.state.layout import (
     C_COUNT,
     DOWN,
+    H_CONTROLLER_BEAT_NS,
     H_PROBED_GENERATION,
     SH_VERDICT,
     SLOT_BEAT_NS,
@@ -108,6 +114,31 @@ def get(runtime: Runtime, deadline: Deadline, head: RequestHead | None = None) -
     return answer
 
 
+@contextlib.contextmanager
+def controller_at(config: Config) -> Iterator[list[str]]:
+    """Somebody who answers on the control socket; the paths that were asked for."""
+    asked: list[str] = []
+
+    def answer(environ: Any, start_response: Any) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    listening = gevent.socket.socket(gevent.socket.AF_UNIX)
+    listening.bind(os.path.join(config.state.dir, "control.sock"))
+    listening.listen()
+    server = WSGIServer(listening, answer, log=None, environ={"REMOTE_ADDR": ""})
+    server.start()
+    yield asked
+    server.stop()
+    listening.close()
+
+
+def own_fds() -> list[str]:
+    """Those that are still open when we look at them."""
+    return [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
+
+
 def total(runtime: Runtime, name: str, cell: int = C_COUNT) -> int:
     return runtime.segment.totals(runtime.snapshot.columns[name])[cell]
 
@@ -160,10 +191,21 @@ def test_metrics_come_from_the_controller_whatever_was_asked(
 ) -> None:
     put_in_force(replace(config, routes=(Route("metrics", "metrics", path="/stats"),)))
     wait_until(lambda: runtime.traffic.generation == 2)
-    live = runtime.traffic.route(head_of("GET /stats?x HTTP/1.1"))
-    assert live.pool is not None
-    assert live.pool.backends[0].unix_path == os.path.join(config.state.dir, "control.sock")
-    assert live.target == b"/metrics"
+    with controller_at(config) as asked:
+        assert get(runtime, deadline, head_of("GET /stats?x HTTP/1.1")).status == 200
+    assert asked == ["/metrics"]
+
+
+def test_metrics_without_a_controller_say_how_to_start_it(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline
+) -> None:
+    put_in_force(replace(config, routes=(Route("metrics", "metrics", path="/metrics"),)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    for _ in range(2):  # refused, then left out because it was refused
+        with pytest.raises(LbError, match="no_controller") as error:
+            get(runtime, deadline, head_of("GET /metrics HTTP/1.1"))
+        assert error.value.answer.status == 503
+        assert "gunicorn -c python:lb.controller.gunicorn_conf lb.admin.app:app" in error.value.answer.text
 
 
 def test_another_policy_by_request(runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline) -> None:
@@ -209,7 +251,16 @@ def test_ready_when_every_backend_has_been_probed_once(runtime: Runtime) -> None
     assert status_of(runtime, "/health/ready") == (200, {"status": "ready", "generation": 1, "current": True})
     runtime.is_draining = True
     status, said = status_of(runtime, "/health/ready")
-    assert (status, said["status"]) == (503, "draining")
+    assert (status, said["status"], said["reason"]) == (503, "draining", "draining")
+
+
+def test_not_ready_for_want_of_probes_or_of_a_controller(runtime: Runtime) -> None:
+    status, said = status_of(runtime, "/health/ready")
+    assert (status, said["reason"]) == (503, "no_controller")
+    assert "gunicorn -c python:lb.controller.gunicorn_conf lb.admin.app:app" in said["error"]
+    runtime.segment.header[H_CONTROLLER_BEAT_NS] = monotonic_ns()
+    status, said = status_of(runtime, "/health/ready")
+    assert (status, said["status"], said["reason"]) == (503, "not probed yet", "not_probed")
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/health/readyx", "/admin", "/metrics/x"])
@@ -291,6 +342,20 @@ def test_trust_and_log_follow(runtime: Runtime, config: Config, put_in_force: An
     assert json.loads(path.read_text())["route"] == "all"
 
 
+def test_what_is_refused_and_told_of_traces_follows(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline
+) -> None:
+    odd = head_of("GET /a%2Fb HTTP/1.1")
+    assert get(runtime, deadline, odd).status == 200
+    assert runtime.trusted.makes_traces
+    put_in_force(replace(config, ambiguous_paths="reject", traceparent=False))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    with pytest.raises(RequestError, match="ambiguous_path"):
+        get(runtime, deadline, odd)
+    assert not runtime.trusted.makes_traces
+    assert get(runtime, deadline).status == 200
+
+
 def test_a_broken_snapshot_changes_nothing_and_the_next_good_one_is_taken(
     runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,6 +395,41 @@ def test_one_that_cannot_be_put_together_here_changes_nothing(
     assert len(kept.idle) == 1
 
 
+def test_what_could_not_be_read_is_read_as_soon_as_it_can_be(
+    runtime: Runtime, config: Config, put_in_force: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody publishes again: a disk that failed for a moment is no reason to stay behind."""
+    path, away = Path(runtime.snapshot_path), Path(config.state.dir) / "away"
+    path.rename(away)
+    runtime.segment.publish_generation(2)
+    wait_until(lambda: runtime._missed.tries >= 2)
+    assert caplog.text.count("cannot read snapshot") == 1, "told once"
+    put_in_force(config)
+    snapshots.write(str(away), replace(snapshots.read(str(path)), generation=2))
+    runtime.segment.publish_generation(2)
+    away.rename(path)
+    wait_until(lambda: runtime.traffic.generation == 2)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{")])
+def test_a_worker_starts_on_the_copy_of_what_was_in_force(
+    damage: Callable[[Path], object], config: Config, put_in_force: Any, hub: Any, sweeper: Sweeper, caplog: Any
+) -> None:
+    put_in_force(config)
+    snapshot = put_in_force(config)
+    path = snapshot_path(config.state.dir)
+    damage(Path(path))
+    runtime = Runtime(path, hub, sweeper)
+    assert (runtime.snapshot, runtime.traffic.generation) == (snapshot, 2)
+    assert [record.levelname for record in caplog.records if path in record.getMessage()] == ["ERROR"]
+    assert status_of(runtime, "/health/ready")[1]["problem"].startswith(f"{path}: ")
+    put_in_force(config)
+    runtime._follow(1.0)
+    assert runtime.traffic.generation == 3
+    assert "problem" not in status_of(runtime, "/health/ready")[1]
+    runtime.close()
+
+
 def test_the_snapshot_says_what_the_file_said(runtime: Runtime) -> None:
     assert runtime.snapshot == snapshots.read(runtime.snapshot_path)
 
@@ -364,6 +464,35 @@ def test_what_is_in_flight_moves_to_the_new_segment(runtime: Runtime, deadline: 
     body_of(answer)
     exchange.release()
     assert runtime.segment.inflight(column) == 0
+
+
+def test_a_segment_that_was_left_is_let_go_of(runtime: Runtime) -> None:
+    def held() -> int:
+        gc.collect()
+        fds = sum("/dev/shm/lb-" in os.readlink(f"/proc/self/fd/{fd}") for fd in own_fds())
+        return fds + Path("/proc/self/maps").read_text().count(runtime.segment.path)
+
+    before = held()
+    for _ in range(20):
+        old = runtime.segment
+        os.unlink(old.path)
+        wait_until(lambda old=old: runtime.segment is not old)  # type: ignore[misc]
+    wait_until(lambda: held() == before)
+
+
+def test_a_segment_is_kept_while_a_request_counts_in_it(runtime: Runtime, deadline: Deadline) -> None:
+    core, old = runtime.traffic, runtime.segment
+    exchange = exchange_of(head_of(), deadline)
+    exchange.route = core.route(exchange.head)
+    body_of(core.answer(exchange))
+    os.unlink(old.path)
+    wait_until(lambda: runtime.segment is not old)
+    gevent.sleep(0.03)
+    assert old.fd >= 0
+    core.record(exchange)
+    assert old.totals(runtime.snapshot.columns["route:all"])[C_COUNT] == 1
+    del core, exchange
+    wait_until(lambda: old.fd < 0)
 
 
 def test_a_slot_that_somebody_else_took_is_replaced(runtime: Runtime) -> None:

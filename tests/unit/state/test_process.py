@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from typing import NoReturn
+
+import pytest
 
 from lb.state.process import is_running, start_ticks
 
@@ -33,3 +37,11 @@ def test_a_process_with_an_odd_name_is_read_right(tmp_path: object) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_without_a_descriptor_to_look_with_everybody_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_descriptors(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("builtins.open", no_descriptors)
+    assert is_running(os.getpid(), 1)

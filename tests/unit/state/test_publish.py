@@ -12,7 +12,7 @@ from lb.model import Backend, Config, Pool, Route, Snapshot, State
 from lb.policies.table import POLICIES
 from lb.state import publish as publish_module
 from lb.state.layout import C_COUNT, SH_VERDICT, SLOT_GENERATION, UP
-from lb.state.publish import ALGO_NAMES, publish, segment_paths, snapshot_path
+from lb.state.publish import publish, segment_paths, snapshot_path
 from lb.state.segment import Segment, SegmentError
 
 
@@ -33,8 +33,9 @@ def opened(snapshot: Snapshot) -> Segment:
     return Segment.open(snapshot.segment)
 
 
-def test_algorithm_names_are_those_of_the_policies() -> None:
-    assert set(ALGO_NAMES) == set(POLICIES)
+def test_every_policy_has_a_column(state_dir: Path) -> None:
+    columns = publish(config_with(state_dir, "a")).columns
+    assert {name for name in columns if name.startswith("algo:")} == {f"algo:{name}" for name in POLICIES}
 
 
 def test_the_first_publication_makes_everything(state_dir: Path) -> None:
@@ -133,11 +134,20 @@ def test_whatever_is_lost_generations_go_up(state_dir: Path, damage: str) -> Non
     assert len(set(after.columns.values())) == len(after.columns) <= opened(after).columns
 
 
+def test_with_the_copy_of_the_old_snapshot_every_count_goes_on(state_dir: Path) -> None:
+    before = publish(config_with(state_dir, "a"))
+    os.unlink(snapshot_path(str(state_dir)))
+    after = publish(config_with(state_dir, "a"))
+    assert (after.generation, after.columns) == (2, before.columns)
+
+
 def test_without_the_old_snapshot_no_column_of_a_running_worker_is_touched(state_dir: Path) -> None:
     before = publish(config_with(state_dir, "a"))
     segment = opened(before)
     segment.claim_slot().beat(1, 1, 1)
-    os.unlink(snapshot_path(str(state_dir)))
+    path = snapshot_path(str(state_dir))
+    os.unlink(path)
+    os.unlink(path + snapshot_file.COPY_SUFFIX)
     after = publish(config_with(state_dir, "a"))
     assert not set(after.columns.values()) & set(before.columns.values())
     segment.close()

@@ -6,16 +6,18 @@ import subprocess
 import sys
 
 ARBITER = """
-import os, signal, time
+import os, signal
 from lb.supervisor.booting import end_booting_workers
 taken = []
 signal.signal(signal.SIGTERM, lambda *_: taken.append(1))
 {call}
+boots, booted = os.pipe()
 pid = os.fork()
 if pid == 0:
-    time.sleep(0.3)  # boots, and has no handler of its own yet
+    os.read(boots, 1)  # and has no handler of its own yet
     os._exit(0)
 os.kill(pid, signal.SIGTERM)
+os.write(booted, b".")
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 os.kill(os.getpid(), signal.SIGTERM)
 print(len(taken))

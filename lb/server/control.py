@@ -1,0 +1,52 @@
+"""What a worker knows of the controller: where it answers, whether it lives, what to say when it does not.
+
+Workers serve without it; only what it alone can tell (``/metrics``, the first verdicts) is missing then.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic_ns
+
+from lb.errors import AttemptError, LbError
+from lb.model import Backend, Health, Pool, PoolTimeouts
+from lb.proxy.answer import Answer
+from lb.proxy.exchange import Exchange
+from lb.proxy.forward import forward
+from lb.proxy.pool import LivePool
+from lb.proxy.routes import Local
+from lb.state.layout import H_CONTROLLER_BEAT_NS
+from lb.state.segment import Segment
+
+TIMEOUT_S = 5.0
+"""Its socket is held by the supervisor: with the controller dead nobody would answer for long."""
+SILENT_S = 5.0
+"""It says twice a second that it lives."""
+_NOBODY_THERE = ("connect_failed", "no_backend")
+
+
+def control_pool(state_dir: str) -> Pool:
+    """The built-in pool whose only backend is the controller."""
+    backend = Backend("control", unix_path=os.path.join(state_dir, "control.sock"))
+    timeouts = PoolTimeouts(first_byte_s=TIMEOUT_S, total_s=TIMEOUT_S)
+    return Pool("control", (backend,), policy="random", health=Health(type="none"), timeouts=timeouts)
+
+
+def metrics_from(pool: LivePool) -> Local:
+    """The controller's metrics, whatever path was asked for. LbError ``no_controller`` if nobody is there."""
+
+    def metrics(exchange: Exchange) -> Answer:
+        exchange.head.target = b"/metrics"
+        try:
+            return forward(exchange, pool, "random")
+        except AttemptError as error:
+            if error.reason in _NOBODY_THERE:
+                raise LbError("no_controller", error.detail) from error
+            raise
+
+    return metrics
+
+
+def is_running(segment: Segment) -> bool:
+    """Whether the controller has been heard of lately. A stamp in the future is of an earlier boot."""
+    return 0 <= monotonic_ns() - segment.header[H_CONTROLLER_BEAT_NS] < SILENT_S * 1e9

@@ -1,0 +1,93 @@
+"""Plain ``gunicorn`` without our supervisor: its own HUP and USR2 lose nothing either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lb.supervisor.readiness import parent_of
+from tests.chaos.process.load import load_on
+from tests.chaos.process.running import is_running
+from tests.support.balancer import Balancer, running_balancer, simple_config
+from tests.support.scale import TIMES
+from tests.support.waiting import wait_for
+
+HUPS = max(4, TIMES // 5)
+UPGRADES = max(2, TIMES // 10)
+GUNICORN = Path(sys.executable).with_name("gunicorn")
+"""Not ``python -m gunicorn``: that re-executes with a search path on which ``http`` is gunicorn's."""
+WORKERS = 2
+
+
+@pytest.fixture
+def balancer(backends: list[int]) -> Iterator[Balancer]:
+    config = {**simple_config(backends), "workers": WORKERS, "graceful_timeout": "10s"}
+    with running_balancer(config, gunicorn=(str(GUNICORN),)) as running:
+        wait_for("all workers", lambda: len(children_of(running.pid)) == WORKERS)
+        yield running
+        end_group(running.pid)
+
+
+def end_group(group: int) -> None:
+    """Later arbiters are of the first one's group, and nobody's children."""
+    members = [int(one) for one in os.listdir("/proc") if one.isdigit() and group_of(int(one)) == group]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGQUIT)
+    wait_for("the end of all of them", lambda: not any(is_running(pid) for pid in members))
+
+
+def group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def children_of(pid: int) -> set[int]:
+    return {int(one) for one in os.listdir("/proc") if one.isdigit() and parent_of(int(one)) == pid}
+
+
+def test_hup_replaces_the_workers_and_loses_nothing(balancer: Balancer) -> None:
+    with load_on(balancer.port) as tally:
+        for _ in range(HUPS):
+            before = children_of(balancer.pid)
+            os.kill(balancer.pid, signal.SIGHUP)
+            wait_for("new workers alone", are_others(balancer.pid, before))
+            tally.wait_for(tally.ok + 100)
+    assert (tally.refused, tally.failed) == (0, [])
+
+
+def are_others(arbiter: int, before: set[int]) -> Callable[[], bool]:
+    return lambda: len(now := children_of(arbiter)) == WORKERS and not now & before
+
+
+def test_usr2_and_term_of_the_old_lose_nothing(balancer: Balancer) -> None:
+    arbiter = balancer.pid
+    with load_on(balancer.port) as tally:
+        for _ in range(UPGRADES):
+            new = wait_for("the new arbiter with its workers", upgrading(arbiter))
+            tally.wait_for(tally.ok + 100)
+            os.kill(arbiter, signal.SIGTERM)
+            wait_for("the end of the old one's workers", lambda old=arbiter, new=new: children_of(old) <= {new})  # type: ignore[misc]
+            arbiter = new
+            tally.wait_for(tally.ok + 100)
+    assert (tally.refused, tally.failed) == (0, [])
+
+
+def upgrading(arbiter: int) -> Callable[[], int]:
+    """Asks for an upgrade until it has begun (gunicorn ignores USR2 for a second after an upgrade); then
+    its pid, once all its workers are there."""
+
+    def look() -> int:
+        new = next((one for one in children_of(arbiter) if children_of(one)), 0)
+        if not new:
+            os.kill(arbiter, signal.SIGUSR2)
+        return new if len(children_of(new)) == WORKERS else 0
+
+    return look
