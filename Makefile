@@ -3,7 +3,7 @@
 # make setup  only the development environment
 # make lint   ruff, mypy --strict, the import contracts
 # make bench  figures beside nginx, HAProxy, Caddy and Traefik (minutes)
-# make chaos  the tests that kill, pause and fill (also part of `make test`)
+# make chaos  the tests that kill, pause and fill, at full size (hours; in small they are part of `make test`)
 
 PY := .venv/bin/python
 SETUP := tools/setup.sh
@@ -36,4 +36,4 @@ bench:
 
 chaos:
 	@$(SETUP) test
-	@$(PY) -m pytest tests/chaos
+	@LB_CHAOS=full $(PY) -m pytest tests/chaos tests/integration/wire

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
+
+from tests.support.private_network import PrivateNetwork
 
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
@@ -15,7 +18,13 @@ settings.load_profile("same every time")
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Debian keeps servers in sbin, which is not on the PATH of everybody."""
 
-PACKAGES = {"nginx": "nginx-light", "ss": "iproute2"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "ss": "iproute2",
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "prlimit": "util-linux",
+}
 """Program -> Debian package, where the names differ."""
 
 
@@ -25,11 +34,25 @@ def requires() -> Callable[[str], str]:
     return find_program
 
 
+@pytest.fixture(scope="module")
+def network() -> Iterator[PrivateNetwork]:
+    """One that a module's tests may break; they have to enter it."""
+    try:
+        opened = PrivateNetwork(find_program("ip"), find_program("iptables"))
+    except PermissionError:
+        missing("a network namespace takes root (sudo make test)")
+    yield opened
+    opened.close()
+
+
 def find_program(program: str) -> str:
     path = shutil.which(program, path=SEARCH_PATH)
     if path is None:
-        text = f"{program} is not installed (apt-get install {PACKAGES.get(program, program)})"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(text)
-        pytest.skip(text)
+        missing(f"{program} is not installed (apt-get install {PACKAGES.get(program, program)})")
     return path
+
+
+def missing(text: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(text)
+    pytest.skip(text)

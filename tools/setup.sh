@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 # program:Debian package, for each program that a test starts and this repository does not bring.
-TEST_PROGRAMS=(ss:iproute2)
+TEST_PROGRAMS=(ss:iproute2 ip:iproute2 iptables:iptables slowhttptest:slowhttptest unshare:util-linux prlimit:util-linux)
 
 fail() {
   echo "setup: $*" >&2

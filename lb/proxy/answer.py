@@ -67,7 +67,7 @@ class BodyReader(ABC):
         member = self.connection.member
         exchange.deadline.set(monotonic() + member.pool.timeouts.idle_s, "upstream_truncated")
         try:
-            if exchange.upload is not None and exchange.upload.can_wait:
+            if exchange.upload is not None:
                 return exchange.upload.recv()
             return self.connection.recv(BULK_BYTES)
         except OSError as error:

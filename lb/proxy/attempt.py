@@ -22,6 +22,7 @@ from lb.proxy.date import date_line
 from lb.proxy.deadlines import NEVER, Expired
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection, Member
+from lb.proxy.stream import NothingSent
 from lb.proxy.upload import Upload
 
 MAX_INTERIM = 10
@@ -54,6 +55,10 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
     except BadResponse as error:
         connection.close()
         raise AttemptError(error.reason, error.detail, NO_RETRY) from error
+    except NothingSent as error:
+        connection.close()
+        unsent = Retryable(nothing_sent=exchange.is_replayable, stale_reuse=connection.is_reused)
+        raise AttemptError("backend_reset", str(error), unsent) from error
     except OSError as error:
         connection.close()
         raise AttemptError("backend_reset", str(error), Retryable(stale_reuse=connection.is_reused)) from error

@@ -11,25 +11,30 @@ from typing import Any, Protocol
 from lb.errors import RequestError
 from lb.http1.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, encode_chunk, encode_trailers
 from lb.http1.request import RequestFields
-from lb.proxy.stream import Stream
+from lb.proxy.input_stream import InputStream
+from lb.proxy.stream import Readable
 
 REPLAY_BYTES = 64 * 1024
 PIECE_BYTES = 128 * 1024
+INPUT_PIECE_BYTES = 64 * 1024
+INPUT_PIECE_TIMEOUT_S = 60.0
+"""How long a WSGI server may take for one piece: about as slow as ``MIN_RATE_BYTES`` lets a client be."""
 MIN_RATE_WINDOW_S = 10.0
 MIN_RATE_BYTES = 10 * 1024
-"""A client that sends less than this per window of waiting is cut off (FAULTS: R.U.D.Y., 1 KB/s over 10 s)."""
+"""A client that sends less than this per window of waiting is cut off (R.U.D.Y., 1 KB/s over 10 s)."""
 
 
 class RequestBody(Protocol):
-    """``ready``: wire bytes to be sent next. ``stream``: what to wait on; None: ``read`` may block."""
+    """``stream``: what to wait on while ``read`` has nothing."""
 
     is_done: bool
     is_replayable: bool
     expects_continue: bool
     received: int
     rest: bytes
-    stream: Stream | None
 
+    @property
+    def stream(self) -> Readable: ...
     def bound(self, limit: int | None) -> None: ...
     def take(self) -> bytes: ...
     def read(self) -> bool: ...
@@ -45,8 +50,8 @@ class WireBody:
     ``head_too_large`` (trailers). ``rest`` is what came behind the body: the next request.
     """
 
-    def __init__(self, stream: Stream, fields: RequestFields) -> None:
-        self.stream: Stream | None = stream
+    def __init__(self, stream: Readable, fields: RequestFields) -> None:
+        self.stream = stream
         self.received = 0
         self.is_done = False
         self.is_replayable = True
@@ -128,7 +133,6 @@ class WireBody:
 
     def read(self) -> bool:
         """Reads what the socket has; False if it has nothing now."""
-        assert self.stream is not None
         try:
             data = self.stream.recv_now(PIECE_BYTES)
         except BlockingIOError:
@@ -152,9 +156,7 @@ class WireBody:
 
 
 class InputBody:
-    """The body of a WSGI request: whatever server reads it for us, in pieces."""
-
-    stream: Stream | None = None
+    """The body of a WSGI request: whatever server reads it for us, in pieces that it gives only whole."""
 
     def __init__(self, source: Any, length: int) -> None:
         """``length``: Content-Length, or -1 for a chunked body that the server decodes."""
@@ -163,7 +165,7 @@ class InputBody:
         self.is_replayable = True
         self.expects_continue = False
         self.rest = b""
-        self._source = source
+        self.stream = InputStream(source)
         self._length = length
         self._limit: int | None = None
         self._ready = b""
@@ -181,9 +183,12 @@ class InputBody:
     replay = WireBody.replay
 
     def read(self) -> bool:
-        want = PIECE_BYTES if self._length < 0 else min(PIECE_BYTES, self._length - self.received)
+        """As on a socket; of bytes that are late, a whole piece has to come first."""
+        want = INPUT_PIECE_BYTES if self._length < 0 else min(INPUT_PIECE_BYTES, self._length - self.received)
         try:
-            data = self._source.read(want)
+            data = self.stream.recv_now(want)
+        except BlockingIOError:
+            return False
         except OSError as error:
             raise RequestError("body_truncated", str(error)) from error
         except Exception as error:

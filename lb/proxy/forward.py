@@ -1,6 +1,6 @@
 """pick + claim, attempt, and whether to try again: the loop over backends of one request.
 
-The rules are FAULTS rows 32-38: a connect failure is tried on every other eligible backend and costs
+The rules are rows 32-38 of docs/reliability.md: a connect failure is tried on every other eligible backend and costs
 nothing; anything later only where repeating is safe, within ``retry.attempts`` and the budget.
 """
 

@@ -9,8 +9,9 @@ from http import HTTPStatus
 
 from lb.errors import REASONS
 from lb.http1.request import RequestHead
+from lb.http1.response import NO_BODY_STATUSES
 from lb.model import ErrorStyle, Redirect, Respond
-from lb.proxy.answer import LENGTH, Answer
+from lb.proxy.answer import LENGTH, NO_BODY, Answer
 from lb.proxy.date import date_line
 from lb.proxy.router import without_port
 
@@ -27,16 +28,19 @@ def phrase(status: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def _head(status: int, content_type: str, extra: bytes) -> bytes:
-    return (
-        f"HTTP/1.1 {status} {phrase(status)}\r\nContent-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n"
-    ).encode("latin-1") + extra
+def _head(status: int, content_type: str) -> bytes:
+    line = f"HTTP/1.1 {status} {phrase(status)}\r\n"
+    if content_type:
+        line += f"Content-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n"
+    return line.encode("latin-1")
 
 
 def local_answer(status: int, content_type: str, body: bytes, extra: bytes = b"") -> Answer:
-    """``extra``: further field lines, each with CRLF."""
-    head = _head(status, content_type, extra) + date_line() + b"Content-Length: %d\r\n" % len(body)
-    return Answer(status, head, LENGTH, body)
+    """``extra``: further field lines, each with CRLF. What is empty has no type; 204 and 304 are, whatever ``body`` is."""
+    if status in NO_BODY_STATUSES:
+        return Answer(status, _head(status, "") + extra + date_line(), NO_BODY, b"")
+    head = _head(status, content_type if body else "") + extra + date_line()
+    return Answer(status, head + b"Content-Length: %d\r\n" % len(body), LENGTH, body)
 
 
 @lru_cache(maxsize=512)
@@ -61,7 +65,7 @@ def error_answer(reason: str, style: ErrorStyle, request_id: bytes) -> Answer:
     if known.retry_after_s:
         extra += b"Retry-After: %d\r\n" % known.retry_after_s
     content_type = "text/plain; charset=utf-8" if style == "text" else "application/json"
-    head = _head(known.status, content_type, b"") + extra + date_line() + b"Content-Length: %d\r\n" % len(body)
+    head = _head(known.status, content_type) + extra + date_line() + b"Content-Length: %d\r\n" % len(body)
     answer = Answer(known.status, head, LENGTH, body)
     answer.close = known.close
     return answer
@@ -82,4 +86,4 @@ def redirect(rule: Redirect, head: RequestHead, scheme: bytes) -> Answer:
         b"{query}": query,
     }
     location = _placeholder.sub(lambda found: said[found[0]], rule.to.encode("latin-1"))
-    return local_answer(rule.status, "text/plain; charset=utf-8", b"", b"Location: %b\r\n" % location)
+    return local_answer(rule.status, "", b"", b"Location: %b\r\n" % location)

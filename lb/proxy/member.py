@@ -66,16 +66,19 @@ class Unresolved(OSError):
 
 
 class BackendConnection(Stream):
-    """A connection to a member."""
+    """A connection to a member, at the one of its addresses that it was made to."""
 
-    __slots__ = ("fields", "idle_since", "is_idle", "is_reused", "member")
+    __slots__ = ("address", "fields", "idle_since", "is_idle", "is_reused", "left_in", "member")
 
-    def __init__(self, sock: Any, hub: Any, member: Member) -> None:
+    def __init__(self, sock: Any, hub: Any, member: Member, address: tuple[int, Any]) -> None:
         super().__init__(sock, hub)
         self.member = member
+        self.address = address
         self.is_idle = False
         self.is_reused = False
         self.idle_since = 0.0
+        self.left_in = 0
+        """The turn of the hub in which it was given back."""
         self.fields: ResponseFields | None = None
 
     def on_unexpected(self) -> None:
@@ -168,8 +171,7 @@ class Member:
         ``thoroughly``: an idle one is asked for its end too, at the cost of a failing call.
         """
         if not fresh_only:
-            while self.idle:
-                connection = self.idle.pop()
+            while (connection := self._pop_rested()) is not None:
                 connection.is_idle = False
                 if connection.is_usable(thoroughly=thoroughly):
                     connection.is_reused = True
@@ -186,14 +188,25 @@ class Member:
                 self.refused()
             raise AttemptError("connect_failed", str(error), Retryable(nothing_sent=True)) from error
 
+    def _pop_rested(self) -> BackendConnection | None:
+        """The idle connection used last, but none given back in this very turn of the hub: what a backend
+        sends behind its answer is microseconds late, and would be taken for the next one."""
+        idle = self.idle
+        if not idle:
+            return None
+        turn = self._hub.loop.iteration
+        if idle[-1].left_in != turn:
+            return idle.pop()
+        return idle.pop(0) if idle[0].left_in != turn else None
+
     def _connect(self) -> BackendConnection:
         if not self.addresses:
             raise Unresolved(f"{self.backend.host}: no address")
         last: OSError = Unresolved(self.name)
         for _ in self.addresses:
-            family, address = self.addresses[self._next_address % len(self.addresses)]
+            address = self.addresses[self._next_address % len(self.addresses)]
             try:
-                sock = connect(self._hub, family, address)
+                sock = connect(self._hub, *address)
                 break
             except Expired:
                 self._next_address += 1  # a whole connect's time is gone: the next one begins elsewhere
@@ -205,12 +218,12 @@ class Member:
             raise last
         self.counters[C_CONNECTS] += 1
         if self._tls is None:
-            return BackendConnection(sock, self._hub, self)
-        return self._secure(sock)
+            return BackendConnection(sock, self._hub, self, address)
+        return self._secure(sock, address)
 
-    def _secure(self, sock: Any) -> BackendConnection:
+    def _secure(self, sock: Any, address: tuple[int, Any]) -> BackendConnection:
         assert self._tls is not None
-        connection = BackendTlsConnection(sock, self._hub, self)
+        connection = BackendTlsConnection(sock, self._hub, self, address)
         try:
             connection.start_tls(self._tls, self.pool.tls.server_name or self.backend.host)
         except BaseException as error:
@@ -233,13 +246,14 @@ class Member:
         self.shared[SH_REFUSED_NS] = monotonic_ns()
 
     def give_back(self, connection: BackendConnection, now: float) -> None:
-        """Keeps a connection whose answer was read to its exact end."""
+        """Keeps a connection whose answer was read to its exact end, unless its address is the backend's no more."""
         is_wanted = len(self.idle) < self.pool.max_idle_per_worker and not self.is_closed
-        if not is_wanted or connection.has_leftovers():
+        if not is_wanted or connection.address not in self.addresses or connection.has_leftovers():
             connection.close()
             return
         connection.is_idle = True
         connection.idle_since = now
+        connection.left_in = self._hub.loop.iteration
         connection.arm()
         self.idle.append(connection)
 
@@ -247,6 +261,12 @@ class Member:
         connection.close()
         if connection in self.idle:
             self.idle.remove(connection)
+
+    def move(self, addresses: tuple[tuple[int, Any], ...]) -> None:
+        """The backend is found there from now on: what is kept to elsewhere is not used again."""
+        self.addresses = addresses
+        for connection in [one for one in self.idle if one.address not in addresses]:
+            self.discard(connection)
 
     def close_old(self, now: float) -> None:
         """Closes what has been idle for long; the list is ordered, oldest first."""

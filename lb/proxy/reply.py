@@ -13,7 +13,7 @@ from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.front import Machine
 from lb.proxy.stream import BULK_BYTES
-from lb.proxy.tunnel import Tunnel
+from lb.proxy.tunnel import Patience, Tunnel
 
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024 * 1024
@@ -121,7 +121,8 @@ class Replier:
         backend = answer.tunnel
         assert backend is not None
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % exchange.upgrade
-        tunnel = Tunnel(connection, backend, backend.member.pool.timeouts.tunnel_s, self._sweeper, self._hub)
+        patience = Patience(backend.member.pool.timeouts.tunnel_s, connection.entrance.timeouts.write_s)
+        tunnel = Tunnel(connection, backend, patience, self._sweeper, self._hub)
         try:
             connection.send(answer.head + upgrade)
             buffered, connection.buffer = connection.buffer, b""

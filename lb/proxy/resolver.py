@@ -49,7 +49,7 @@ class Resolver:
                 continue
             if set(found) != set(member.addresses):
                 _log.info("name=%s addresses=%s", member.backend.host, [address[0] for _, address in found])
-                member.addresses = found
+                member.move(found)
         return complete
 
 

@@ -7,6 +7,7 @@ runner's greenlet. May be longer than the house rule: this is the request path.
 from __future__ import annotations
 
 import logging
+import re
 from time import monotonic
 
 from lb.errors import LbError, RequestError
@@ -26,6 +27,9 @@ from lb.proxy.stream import RECV_BYTES
 from lb.state.layout import W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_UNDERSCORE_DROPPED
 
 _MAX_EMPTY_LINES_BYTES = 16
+_half_a_method = re.compile(rb"[A-Z]{1,20}").fullmatch
+_request_line = re.compile(rb"[A-Z]{3,20} [!-~]").match
+"""No TLS hello begins with a letter: its first byte is 22 (RFC 8446 section 5.1), or above 127 (RFC 5246, E.2)."""
 _log = logging.getLogger("lb.proxy")
 
 
@@ -75,8 +79,10 @@ class RequestServer:
             assert isinstance(connection, TlsClientConnection)
             deadline.set(monotonic() + entrance.timeouts.handshake_s, "head_timeout")
             try:
-                encrypted, connection.buffer = connection.buffer, b""
-                connection.start_tls(entrance.tls(), received=encrypted)
+                connection.start_tls(entrance.tls(), received=_read_hello(connection))
+            except RequestError as error:
+                self._machine.worker_cells.counters[W_TLS_FAILED] += 1
+                return self._refuse(connection, deadline, error)
             except (OSError, Expired, ValueError) as error:
                 self._machine.worker_cells.counters[W_TLS_FAILED] += 1
                 _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, error)
@@ -206,6 +212,16 @@ def _read_proxy_header(connection: ClientConnection) -> None:
     connection.buffer = buffer[size:]
     if not source.is_local:
         connection.peer = source.address
+
+
+def _read_hello(connection: ClientConnection) -> bytes:
+    """The first encrypted bytes; RequestError if they are a request in clear text."""
+    first, connection.buffer = connection.buffer or connection.recv(RECV_BYTES), b""
+    while _half_a_method(first) and (data := connection.recv(RECV_BYTES)):
+        first += data
+    if _request_line(first):
+        raise RequestError("not_tls")
+    return first
 
 
 def without_empty_lines(buffer: bytes) -> bytes:

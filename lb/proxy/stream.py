@@ -15,7 +15,7 @@ import socket as constants
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
@@ -24,6 +24,10 @@ _switch = greenlet.switch.__get__
 """To the hub without gevent's own ``Hub.switch``, which asks each greenlet for a ``switch_out`` that ours do not have."""
 RECV_BYTES = 16 * 1024
 BULK_BYTES = 256 * 1024
+
+
+class NothingSent(ConnectionError):
+    """The connection was over before the kernel took a single byte of what was to be sent."""
 
 
 class Stream:
@@ -40,6 +44,7 @@ class Stream:
         "_watcher",
         "fd",
         "is_closed",
+        "on_moved",
         "recv_now",
         "send_now",
         "sock",
@@ -56,6 +61,7 @@ class Stream:
         self.send_now = sock.send
         self.tls: Any = None
         self.is_closed = False
+        self.on_moved: Callable[[], None] | None = None
         self._hub = hub
         self._to_hub = _switch(hub)
         self._waiter: greenlet | None = None
@@ -95,7 +101,9 @@ class Stream:
         self.disarm()
 
     def on_progress(self) -> None:
-        """Some of what had to wait has been sent: a deadline for silence may start anew."""
+        """Some of what had to wait has been sent: a deadline for silence may start anew. ``on_moved`` is who asked."""
+        if self.on_moved is not None:
+            self.on_moved()
 
     def wait_readable(self) -> None:
         self._waiter = getcurrent()
@@ -121,11 +129,13 @@ class Stream:
         return self.recv(size)
 
     def send(self, data: bytes | memoryview) -> None:
-        """Sends all of it; waits while the peer does not read."""
+        """Sends all of it; waits while the peer does not read. NothingSent, or any other OSError: not all of it."""
         try:
             sent = self.send_now(data)
         except BlockingIOError:
             sent = 0
+        except ConnectionError as error:
+            raise NothingSent(*error.args) from error
         if sent != len(data):
             self._send_rest(memoryview(data)[sent:])
 
@@ -188,7 +198,17 @@ class Stream:
             self.close()
 
 
-def wait_either(backend: Stream, client: Stream | None) -> None:
+class Readable(Protocol):
+    """What can be waited for together with a backend: a client's stream, or what reads like one."""
+
+    _waiter: greenlet | None
+
+    @property
+    def recv_now(self) -> Callable[[int], bytes]: ...
+    def arm(self) -> None: ...
+
+
+def wait_either(backend: Stream, client: Readable | None) -> None:
     """Waits until ``backend`` can be read, or ``client`` can; without a client: or ``backend`` written.
 
     The caller finds out which by trying.

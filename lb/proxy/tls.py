@@ -142,6 +142,9 @@ class TlsMixin(Stream):
 
     def send(self, data: bytes | memoryview) -> None:
         layer = self.tls
+        if layer is None:  # who came without TLS is told so in clear text
+            super().send(data)
+            return
         view = memoryview(data)
         while view:
             layer.encrypt(view[:_WRITE_BYTES])

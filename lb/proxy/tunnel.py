@@ -1,100 +1,104 @@
 """A tunnel after 101: bytes both ways until both sides have ended, or nothing moves for too long.
 
-One greenlet per direction, so that a side that does not read holds up only its own. The connection
-never goes back to the backend's idle ones.
+One greenlet per direction, so that a side that does not read holds up only its own. Both share one
+deadline, put off by whatever moves in either. The connection never goes back to the backend's idle ones.
 """
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import Any
+import socket as constants
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from greenlet import getcurrent, greenlet
 
-from lb.proxy.deadlines import Deadline, Expired, Sweeper
+from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.stream import Stream
 
 PIECE_BYTES = 64 * 1024
+UNSENT_BYTES = 128 * 1024
+"""Most that the kernel holds for a backend that does not read: else a slow reader's progress shows only
+every megabyte or so. A client's socket has the same from its listener."""
+
+
+class Patience(NamedTuple):
+    """``silence_s``: how long nothing may move at all; ``blocked_s``: while somebody does not read what came for him."""
+
+    silence_s: float
+    blocked_s: float
 
 
 class Tunnel:
     """``sent`` and ``received``: bytes from and to the client."""
 
-    def __init__(self, client: Stream, backend: Stream, silence_s: float, sweeper: Sweeper, hub: Any) -> None:
+    def __init__(self, client: Stream, backend: Stream, patience: Patience, sweeper: Sweeper, hub: Any) -> None:
         self.client = client
         self.backend = backend
         self.received = 0
         self.sent = 0
-        self._silence_s = silence_s
+        self._silence_s = patience.silence_s
+        self._blocked_s = min(patience)
         self._sweeper = sweeper
         self._hub = hub
-        self._moved_at = monotonic()
+        self._deadline = Deadline(None)
+        self._sending = 0
         self._open = 2
         self._waiter: greenlet | None = None
 
     def run(self, deadline: Deadline, to_backend: bytes, to_client: bytes) -> None:
         """Returns when the tunnel is over; both connections are still to be closed."""
-        other = greenlet(self._run_upwards, self._hub)
-        self._hub.loop.run_callback(other.switch, to_backend)
-        self._copy(self.backend, self.client, deadline, to_client)
+        self._deadline = deadline
+        with suppress(OSError):  # a Unix socket has no such option, and no such buffer
+            self.backend.sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        self.backend.on_moved = self._moved
+        self._moved()
+        other = greenlet(self._copy, self._hub)
+        self._hub.loop.run_callback(other.switch, self.client, self.backend, to_backend)
+        self._copy(self.backend, self.client, to_client)
         while self._open:
             self._waiter = getcurrent()
-            deadline.set(monotonic() + self._silence_s, "client_gone")
             try:
                 self._hub.switch()
             except Expired:
-                if self._is_silent():
-                    self._cut()
+                self._cut()
             finally:
                 self._waiter = None
+        self.backend.on_moved = None
 
-    def _run_upwards(self, to_backend: bytes) -> None:
-        deadline = Deadline(getcurrent())
-        self._sweeper.deadlines.add(deadline)
-        try:
-            self._copy(self.client, self.backend, deadline, to_backend)
-        finally:
-            self._sweeper.deadlines.discard(deadline)
-            if self._waiter is not None:
-                self._hub.loop.run_callback(self._waiter.switch)
-
-    def _copy(self, source: Stream, sink: Stream, deadline: Deadline, first: bytes) -> None:
+    def _copy(self, source: Stream, sink: Stream, first: bytes) -> None:
         try:
             if first:
-                sink.send(first)
-                self._count(sink, len(first))
-            while data := self._recv(source, deadline):
-                sink.send(data)
-                self._count(sink, len(data))
+                self._pass_on(sink, first)
+            while data := source.recv(PIECE_BYTES):
+                self._pass_on(sink, data)
             sink.end_writing()
         except (OSError, Expired):
             self._cut()
         finally:
             self._open -= 1
+            if self._waiter is not None:
+                self._deadline.at = NEVER  # it is woken once
+                self._hub.loop.run_callback(self._waiter.switch)
 
-    def _recv(self, source: Stream, deadline: Deadline) -> bytes:
-        while True:
-            deadline.set(self._moved_at + self._silence_s, "client_gone")
-            try:
-                return source.recv(PIECE_BYTES)
-            except Expired:
-                if self._is_silent():
-                    raise
-
-    def _is_silent(self) -> bool:
-        return monotonic() - self._moved_at >= self._silence_s
-
-    def _count(self, sink: Stream, size: int) -> None:
-        self._moved_at = monotonic()
+    def _pass_on(self, sink: Stream, data: bytes) -> None:
+        self._sending += 1
+        self._moved()
+        try:
+            sink.send(data)
+        finally:
+            self._sending -= 1
+        self._moved()
         if sink is self.client:
-            self.sent += size
+            self.sent += len(data)
         else:
-            self.received += size
+            self.received += len(data)
+
+    def _moved(self) -> None:
+        """In either direction. As long as one of them is held up by its reader, the next move has less time."""
+        self._deadline.at = self._sweeper.now + (self._blocked_s if self._sending else self._silence_s)
 
     def _cut(self) -> None:
         """Ends both directions: whoever waits on either socket sees its end."""
         for stream in (self.client, self.backend):
-            try:
-                stream.sock.shutdown(2)
-            except OSError:
-                continue
+            with suppress(OSError):
+                stream.sock.shutdown(constants.SHUT_RDWR)

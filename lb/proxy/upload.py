@@ -29,11 +29,6 @@ class Upload:
         self._unsent = memoryview(b"")
         self._started = monotonic()
 
-    @property
-    def can_wait(self) -> bool:
-        """Whether there is a socket to wait on; a WSGI server's input can only be read."""
-        return self._body.stream is not None
-
     def recv(self) -> bytes:
         """The backend's next bytes. Sends on until they come; RequestError for the client's faults.
 

@@ -26,6 +26,8 @@ _OUT_OF_DESCRIPTORS_PAUSE_S = 0.2
 _FULL_PAUSE_S = 0.1
 USER_TIMEOUT_MS = 30_000
 KEEPALIVE_IDLE_S = 15
+KEEPALIVE_INTERVAL_S = 5
+"""Between probes, and so between looks at the user timeout: the system's 75 s would be its real value."""
 UNSENT_BYTES = 128 * 1024
 """Most that the kernel holds for a client that does not read: else it is megabytes, and a slow reader's
 progress shows only every third of that."""
@@ -127,4 +129,5 @@ def _inherit_options(sock: Any) -> None:
     sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     sock.setsockopt(constants.SOL_SOCKET, constants.SO_KEEPALIVE, 1)
     sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
     sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

@@ -28,7 +28,7 @@ from lb.http1.fields import MAX_HEAD_BYTES
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.request import RequestFields, RequestHead, parse_request
 from lb.proxy.answer import NO_BODY, Answer
-from lb.proxy.body import InputBody
+from lb.proxy.body import INPUT_PIECE_TIMEOUT_S, InputBody
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -102,9 +102,9 @@ class Application:
         try:
             head = exchange.head = self._head(environ, exchange, runtime)
             if head.has_body:
-                exchange.body = InputBody(
-                    environ["wsgi.input"], -1 if head.fields.chunked else head.fields.content_length
-                )
+                length = -1 if head.fields.chunked else head.fields.content_length
+                exchange.body = InputBody(environ["wsgi.input"], length)
+                exchange.body_timeout_s = INPUT_PIECE_TIMEOUT_S
             route = exchange.route = core.route(head)
             if head.fields.upgrade and wanted_upgrade(head, route):
                 raise RequestError("upgrade_unsupported")
@@ -149,7 +149,8 @@ class Application:
             if answer.reader is not None:
                 answer.reader.abort()
             core.record(exchange)
-            return [answer.first] if sends_body else []
+            pieces = [answer.first] if sends_body else []
+            return ClosingIterator(pieces, [lambda: _settle(exchange)]) if is_unfinished else pieces
         sweeper = self._runtime().sweeper
         sweeper.deadlines.add(exchange.deadline)
         return ClosingIterator(
@@ -192,6 +193,14 @@ def _close(exchange: Exchange, core: Core, answer: Answer) -> None:
             exchange.reason = "client_gone"
         answer.reader.abort()
     core.record(exchange)
+    if not exchange.reason:
+        _settle(exchange)
+
+
+def _settle(exchange: Exchange) -> None:
+    """An answer is out whole: the server goes on with this connection, and must be the only one who reads from it."""
+    if isinstance(exchange.body, InputBody):
+        exchange.body.stream.settle()
 
 
 @lru_cache(maxsize=1024)

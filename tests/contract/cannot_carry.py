@@ -23,12 +23,15 @@ CONTINUE_FIRST = Lost("the server tells 100 before the application is asked")
 ONLY_103 = Lost("wsgi.early_hints knows no interim answer but 103")
 LATE_HEAD = Lost("PEP 3333: no server sends a head before the first bytes of its body")
 TRAILERS = Lost("WSGI has no trailers, neither way")
-ONE_WAY = Lost("wsgi.input can only be read, not waited for together with the backend")
+WHOLE_PIECES = Lost("wsgi.input gives a piece only whole: what is short of one is not passed on until the rest comes")
 CASE = Lost("WSGI has one spelling for a field's name")
 JOINED = Lost("WSGI has one value per field: the server joins repeated ones with a comma")
 COOKIES = Lost("cookie lines are joined with a comma, which becomes the semicolon that cookies want")
 SCHEME = Lost("gunicorn believes what 127.0.0.1 says of the scheme, unless forwarded_allow_ips is empty")
 NO_CONNECTION = Lost("the test client has no connection and no framing")
+ALL_AT_ONCE = Lost(
+    "the test client has a body and its end at once: whether the answer is sooner is luck", is_certain=False
+)
 NO_PARSER = Lost("the test client's heads and chunks are read before there is an application")
 
 WSGI: dict[str, Lost] = {
@@ -45,9 +48,8 @@ WSGI: dict[str, Lost] = {
     "empty-lines-before": Lost(REFUSED_400.reason),
     "upload-trailers": TRAILERS,
     "download-trailers": TRAILERS,
-    "upload-and-download-together": ONE_WAY,
-    "answer-to-an-early-end": ONE_WAY,
-    "early-hints-while-the-body-is-on-its-way": ONE_WAY,
+    "upload-and-download-together": WHOLE_PIECES,
+    "answer-to-an-early-end": WHOLE_PIECES,
     "length-and-chunked": REFUSED_400,
     "length-twice": REFUSED_400,
     "length-with-sign": REFUSED_400,
@@ -92,8 +94,11 @@ WERKZEUG: dict[str, Lost] = {
     "upload-trailers": TRAILERS,
     "upload-trailers-that-may-not-be": TRAILERS,
     "download-trailers": TRAILERS,
-    "upload-and-download-together": ONE_WAY,
-    "answer-to-an-early-end": Lost(ONE_WAY.reason, is_certain=False),
+    "upload-and-download-together": ALL_AT_ONCE,
+    "answer-before-a-body-that-waits-for-it": ALL_AT_ONCE,
+    "answer-before-chunks-that-wait-for-it": ALL_AT_ONCE,
+    "answer-inside-a-chunk-that-looks-like-a-request": ALL_AT_ONCE,
+    "answer-to-an-early-end": ALL_AT_ONCE,
     "length-and-chunked": NO_PARSER,
     "chunk-size-bad": NO_PARSER,
     "field-fold": NO_PARSER,

@@ -17,7 +17,7 @@ from tests.contract.in_process import in_process
 from tests.contract.live import CANARY_BODY, Live, Subject
 from tests.contract.origin import ScriptedOrigin, scripted_origin
 from tests.support.balancer import Balancer, running_balancer
-from tests.unit.health.certificates import self_signed
+from tests.support.certificates import self_signed
 
 SUBJECTS = ("worker", "wsgi", "werkzeug")
 UNPROBED = {"type": "none"}
@@ -134,6 +134,7 @@ ROUTES: list[dict[str, Any]] = [
     says("present", host="match.test", headers={"X-Any": True}),
     says("query", host="match.test", query={"v": "2"}),
     says("prefix", host="match.test", path="/api"),
+    says("scoped", host="match.test", path="/@scope"),
     says("exact", host="match.test", exact="/one"),
     says("else", host="match.test"),
     {"host": ["lb.test", "127.0.0.1"], "pool": "main"},

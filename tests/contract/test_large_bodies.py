@@ -7,7 +7,6 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -78,20 +77,13 @@ def balanced(subject: str) -> Iterator[Balancer]:
             yield balancer
 
 
-def peak_bytes(balancer: Balancer) -> int:
-    """The most resident memory that a worker has had so far."""
-    status = Path(f"/proc/{balancer.workers()[0].pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
 @pytest.mark.parametrize("subject", ["worker", "wsgi"])
 def test_large_bodies_do_not_stay_in_memory(subject: str) -> None:
     with balanced(subject) as balancer:
         download(balancer.port, check=False)
-        before = peak_bytes(balancer)
-        download(balancer.port)
-        upload(balancer.port)
-        assert peak_bytes(balancer) - before < MAX_GROWTH_BYTES
+        with balancer.growing_less_than(MAX_GROWTH_BYTES):
+            download(balancer.port)
+            upload(balancer.port)
 
 
 def download(port: int, *, check: bool = True) -> None:

@@ -20,10 +20,11 @@ from tests.contract.cases.messages import request
 from tests.contract.conftest import HAS_IPV6, NO_IPV6, Scene
 from tests.contract.origin import ScriptedOrigin
 from tests.contract.script import Pieces, bytes_of
-from tests.support.balancer import Balancer, free_ports, running_balancer
+from tests.support.balancer import Balancer, running_balancer
+from tests.support.certificates import self_signed
+from tests.support.ports import free_ports
 from tests.support.raw_client import RawClient, exchange, parse_answers
 from tests.support.recorded import Recorded
-from tests.unit.health.certificates import self_signed
 
 RELOAD_S = 3.0
 """New connections see a replaced certificate within this."""
@@ -56,7 +57,7 @@ def listeners(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / name).mkdir()
         cert, key = self_signed(folder / name, name)
         pairs.append({"cert": cert, "key": key})
-    v6_port = free_ports(20)[-1]
+    (v6_port,) = free_ports(1)
     config = {
         **scene.config,
         "listeners": {
@@ -149,7 +150,14 @@ def test_old_tls_is_refused(listeners: Listeners) -> None:
         context.wrap_socket(sock)
 
 
-@pytest.mark.parametrize("hello", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01"], ids=["plain", "silent"])
+def test_plain_http_where_tls_is_spoken_is_told_so(listeners: Listeners) -> None:
+    raw = exchange(listeners.balancer.ports["tls"], request("/"), idle_s=4)
+    answer = raw.answer()
+    assert (answer.status, json.loads(answer.body)["reason"], raw.is_closed) == (400, "not_tls", True)
+    assert "Traceback" not in listeners.balancer.log()
+
+
+@pytest.mark.parametrize("hello", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x16\x03\x01"], ids=["junk", "silent"])
 def test_no_handshake_is_an_end_without_an_answer(listeners: Listeners, hello: bytes) -> None:
     with RawClient(listeners.balancer.ports["tls"]) as client:
         client.send(hello)

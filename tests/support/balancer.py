@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,15 @@ from typing import Any, Literal
 
 import psutil
 
+from tests.support.ports import free_ports
 from tests.support.raw_client import exchange
+from tests.support.shared_state import inflight
 
 Subject = Literal["worker", "wsgi"]
 START_DEADLINE_S = 20.0
 PROJECT = Path(__file__).resolve().parents[2]
+_GUNICORN = (sys.executable, "-m", "gunicorn")
+_CONTROLLER = (*_GUNICORN, "-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")
 
 
 @dataclass
@@ -64,6 +67,10 @@ class Balancer:
             time.sleep(0.05)
         raise AssertionError(f"no access log line for {path}")
 
+    def inflight(self) -> int:
+        """Requests that its backends work on."""
+        return inflight(self.state_dir)
+
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.pid).children()
 
@@ -71,18 +78,18 @@ class Balancer:
         """Resident memory of all workers together."""
         return sum(worker.memory_info().rss for worker in self.workers())
 
+    @contextlib.contextmanager
+    def growing_less_than(self, growth_bytes: int) -> Iterator[None]:
+        """At no moment of the block do the workers have so much more resident memory than before it."""
+        for worker in self.workers():
+            Path(f"/proc/{worker.pid}/clear_refs").write_text("5")  # proc(5): the peak starts anew
+        before_bytes = self.memory_bytes()
+        yield
+        assert self._peak_bytes() - before_bytes < growth_bytes
 
-def free_ports(count: int) -> list[int]:
-    """Ports below the kernel's own range, so that no client socket of a test takes one meanwhile."""
-    found: list[int] = []
-    start = 12000 + os.getpid() * 37 % 18000
-    for port in range(start, start + 2000):
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
+    def _peak_bytes(self) -> int:
+        status = [Path(f"/proc/{worker.pid}/status").read_text() for worker in self.workers()]
+        return sum(int(text.split("VmHWM:")[1].split()[0]) * 1024 for text in status)
 
 
 def simple_config(backend_ports: Sequence[int], **pool: Any) -> dict[str, Any]:
@@ -98,10 +105,15 @@ def running_balancer(
     *,
     environ: Mapping[str, str] | None = None,
     with_controller: bool = False,
+    settings: str = "lb.server.gunicorn_conf",
+    through: Sequence[str] = (),
+    gunicorn: Sequence[str] = _GUNICORN,
 ) -> Iterator[Balancer]:
     """Serves ``config`` until the end of the block.
 
-    Listeners need not name a ``bind``: each gets a free port.
+    Listeners need not name a ``bind``: each gets a free port. ``settings`` is the worker subject's conf
+    module (``tests.support.settings`` has others); ``through`` a command that executes the one behind it;
+    ``gunicorn`` how that is called.
     """
     listeners = {"traffic": {}, "status": {}, "admin": {}, **config.get("listeners", {})}
     ports = dict(zip(listeners, free_ports(len(listeners)), strict=True))
@@ -113,7 +125,8 @@ def running_balancer(
         file.write_text(json.dumps(whole, indent=1))
         with contextlib.ExitStack() as stack:
             stack.callback(_remove_segment, state_dir)
-            process = stack.enter_context(_running(_command(subject, ports["traffic"]), file, environ or {}))
+            command = (*through, *gunicorn, *_options(subject, ports["traffic"], settings))
+            process = stack.enter_context(_running(command, file, environ or {}))
             balancer = Balancer(ports, process, state_dir, subject)
             _wait_until_serving(balancer)
             if with_controller:
@@ -121,14 +134,10 @@ def running_balancer(
             yield balancer
 
 
-_GUNICORN = (sys.executable, "-m", "gunicorn")
-_CONTROLLER = (*_GUNICORN, "-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")
-
-
-def _command(subject: Subject, port: int) -> tuple[str, ...]:
+def _options(subject: Subject, port: int, settings: str) -> tuple[str, ...]:
     if subject == "worker":
-        return (*_GUNICORN, "-c", "python:lb.server.gunicorn_conf", "lb.wsgi:app")
-    return (*_GUNICORN, "-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app")
+        return ("-c", f"python:{settings}", "lb.wsgi:app")
+    return ("-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app")
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable
+from threading import Semaphore
 
-from tests.support.fault_origin import Behaviour, Connection
+from tests.support.fault_origin import PATIENCE_S, Behaviour, Connection
 from tests.support.recorded import Recorded
 
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
@@ -150,13 +151,14 @@ def refusing_early(status_line: bytes = b"HTTP/1.1 413 Content Too Large") -> Be
     return serve
 
 
-def timing_out_idle(idle_s: float = 0.05) -> Behaviour:
-    """Answers, then sends an unsolicited 408 into the idle connection and keeps it open."""
+def timing_out_idle(is_idle: Semaphore, has_spoken: Semaphore) -> Behaviour:
+    """Answers; told that the connection is idle, sends an unsolicited 408 into it, says so, and keeps it open."""
 
     def serve(connection: Connection) -> None:
         connection.send(plain(connection.request()))
-        time.sleep(idle_s)
+        is_idle.acquire(timeout=PATIENCE_S)
         connection.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nlate")
+        has_spoken.release()
         connection.wait_for_end()
 
     return serve

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from tests.support.recorded import Ended, Reader, Recorded
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """A connection is given up after this long, so that a failing test cannot hang a run."""
 
 
@@ -58,9 +58,9 @@ Behaviour = Callable[[Connection], None]
 class FaultOrigin:
     """Usable from any thread. Changing the behaviour counts for connections accepted from then on."""
 
-    def __init__(self, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, behaviour: Behaviour | None = None, *, address: str = "127.0.0.1", port: int = 0) -> None:
         self._listening = socket.socket()
-        self._listening.bind(("127.0.0.1", 0))
+        self._listening.bind((address, port))
         self.port = int(self._listening.getsockname()[1])
         self.requests: list[Recorded] = []
         self.connections = 0
@@ -140,9 +140,11 @@ class FaultOrigin:
 
 
 @contextlib.contextmanager
-def fault_origin(behaviour: Behaviour | None = None) -> Iterator[FaultOrigin]:
+def fault_origin(
+    behaviour: Behaviour | None = None, *, address: str = "127.0.0.1", port: int = 0
+) -> Iterator[FaultOrigin]:
     """An origin that is closed at the end; without a behaviour it refuses connections."""
-    origin = FaultOrigin(behaviour)
+    origin = FaultOrigin(behaviour, address=address, port=port)
     try:
         yield origin
     finally:

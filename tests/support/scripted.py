@@ -10,7 +10,7 @@ import _socket
 import contextlib
 import socket
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import gevent
@@ -185,6 +185,13 @@ def read_exactly(sock: Any, size: int) -> bytes:
 
 
 # --- time
+
+
+def run_hub_until(claim: Callable[[], object], deadline_s: float = 5.0) -> None:
+    """Lets the other greenlets run until ``claim`` is true: a sleep is over early on a hub that was held up."""
+    with gevent.Timeout(deadline_s, AssertionError("not in time")):
+        while not claim():
+            gevent.sleep(0.001)
 
 
 @contextlib.contextmanager

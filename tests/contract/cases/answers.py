@@ -9,6 +9,7 @@ from tests.contract.cases.messages import answer, chunked_answer, refusal, reque
 from tests.contract.script import Got, TheyGot, Verb
 
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
+INNER = request("/inner")
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 CASES = [
@@ -152,6 +153,34 @@ CASES = [
         "answer-with-extra-bytes",
         (request("/1"),),
         answer=(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", Verb.CLOSE),
+    ),
+    Case(
+        "answer-before-a-body-that-waits-for-it",
+        (request("/up", "Content-Length: 1000000", method="POST"), Got(b"no")),
+        answer=(Verb.HEAD, answer("Connection: close", status="413 Too Large", body=b"no"), Verb.SILENCE),
+        client=Wanted(413, b"no"),
+        backend=Saw(is_complete=False),
+        closes=True,
+    ),
+    Case(
+        "answer-before-chunks-that-wait-for-it",
+        (request("/up", "Transfer-Encoding: chunked", method="POST") + b"3\r\none\r\n", Got(b"no")),
+        answer=(Verb.HEAD, answer("Connection: close", status="413 Too Large", body=b"no"), Verb.SILENCE),
+        client=Wanted(413, b"no"),
+        backend=Saw(is_complete=False),
+        closes=True,
+    ),
+    Case(
+        "answer-inside-a-chunk-that-looks-like-a-request",
+        (
+            request("/up", "Transfer-Encoding: chunked", method="POST") + b"%x\r\n" % len(INNER) + INNER[:1],
+            Got(b"no"),
+            INNER[1:] + b"\r\n0\r\n\r\n",
+        ),
+        answer=(Verb.HEAD, answer("Connection: close", status="413 Too Large", body=b"no"), Verb.SILENCE),
+        client=Wanted(413, b"no"),
+        backend=Saw(is_complete=False),
+        closes=True,
     ),
     Case(
         "answer-to-an-early-end",

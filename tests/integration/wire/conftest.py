@@ -19,6 +19,7 @@ from tests.support.balancer import Balancer, Subject, running_balancer
 from tests.support.fault_origin import Behaviour, FaultOrigin
 from tests.support.raw_client import Answer, Received, exchange, get, request
 from tests.support.recorded import Recorded
+from tests.support.scale import SHORT_STREAM_BYTES, STREAM_BYTES
 
 LANES = 140
 """More than tests need one; raise it when a new test finds none left."""
@@ -42,6 +43,10 @@ class Lane:
 
     def get(self, path: str = "/", **request: Any) -> Answer:
         return get(self.balancer.port, self.path + path, **request)
+
+    def stream_bytes(self, *, is_chunked: bool) -> int:
+        """How long a body is that must not show in its memory."""
+        return SHORT_STREAM_BYTES if is_chunked or self.balancer.subject == "wsgi" else STREAM_BYTES
 
     @property
     def requests(self) -> list[Recorded]:

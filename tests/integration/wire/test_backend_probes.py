@@ -1,4 +1,4 @@
-"""Rows 52 to 55: probes and real requests together, outages that end, names that change."""
+"""Rows 52 to 54: probes and real requests together, outages that end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import pytest
 
-from lb.model import Backend
-from lb.proxy.resolver import Addresses, Resolver
 from tests.integration.wire.conftest import SLACK_S
 from tests.support.balancer import Balancer, running_balancer
 from tests.support.behaviours import OK, answering
@@ -102,29 +99,3 @@ def test_row_54_an_outage_ends_soon_after_the_backends_return(balancer: Balancer
     while get(balancer.port, "/down").status != 200:
         assert time.monotonic() < returned + 2 * FAST_PROBE_S + SLACK_S
         time.sleep(0.05)
-
-
-@dataclass
-class Named:
-    """What a resolver sees of a member."""
-
-    backend: Backend
-    addresses: Addresses = field(default=())
-
-
-def test_row_55_a_name_that_stops_resolving_keeps_its_last_addresses() -> None:
-    member = Named(Backend("a", host="backend.test", port=80))
-    answers: list[Addresses | OSError] = [((2, ("127.0.0.1", 80)),), OSError("no such host"), ((2, ("127.0.0.9", 80)),)]
-    seen = []
-
-    def look_up(host: str, port: int) -> Addresses:
-        answer = answers.pop(0)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    resolver = Resolver(lambda: [member], look_up)  # type: ignore[list-item]
-    for _ in range(3):
-        assert resolver.resolve_all()
-        seen.append(member.addresses[0][1][0])
-    assert seen == ["127.0.0.1", "127.0.0.1", "127.0.0.9"]

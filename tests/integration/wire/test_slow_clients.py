@@ -13,6 +13,7 @@ import pytest
 from tests.integration.wire.conftest import CLIENT_TIMEOUT_S, HALF_CLOSE_S, KEEP_ALIVE_S, SLACK_S, Lane
 from tests.support.behaviours import answering, repeating, stalling_after
 from tests.support.raw_client import RawClient, request
+from tests.support.waiting import wait_for
 
 MIB = 1024 * 1024
 
@@ -31,6 +32,7 @@ def test_row_25_long_heads_that_dribble_slow_nobody_else(worker_lane: Lane) -> N
     """Each byte must cost what a byte costs, not another look at the 60 KB before it."""
     worker_lane.serve(answering())
     port = worker_lane.balancer.port
+    usual_s = max(_took_s(worker_lane) for _ in range(50))
     with ExitStack() as held, ThreadPoolExecutor(1) as sender:
         slow = [held.enter_context(RawClient(port)) for _ in range(16)]
         for client in slow:
@@ -38,10 +40,14 @@ def test_row_25_long_heads_that_dribble_slow_nobody_else(worker_lane: Lane) -> N
         dribbled = sender.submit(_dribble, slow, 1.5)
         took = []
         while not dribbled.done():
-            started = time.monotonic()
-            assert worker_lane.get().status == 200
-            took.append(time.monotonic() - started)
-    assert sorted(took)[len(took) // 2] < 0.05
+            took.append(_took_s(worker_lane))
+    assert sorted(took)[len(took) // 2] < max(0.05, 3 * usual_s)
+
+
+def _took_s(lane: Lane) -> float:
+    started = time.monotonic()
+    assert lane.get().status == 200
+    return time.monotonic() - started
 
 
 def _dribble(clients: list[RawClient], seconds: float) -> None:
@@ -134,6 +140,7 @@ def test_row_29_a_client_that_left_frees_the_backend(impatient_lane: Lane, leave
         assert impatient_lane.first.wait_until(lambda origin: bool(origin.requests))
         leave(client)
         assert impatient_lane.is_free_within(HALF_CLOSE_S + SLACK_S)
+        wait_for("nothing in flight", lambda: impatient_lane.balancer.inflight() == 0, SLACK_S)
     line = impatient_lane.balancer.wait_for_access(impatient_lane.path + "/left")
     assert (line["status"], line["reason"]) == (499, "client_gone")
 
@@ -157,7 +164,7 @@ def test_row_30_a_thousand_idle_connections_are_in_nobodys_way(impatient_lane: L
                 client.send(b"GET /")
         started = time.monotonic()
         assert impatient_lane.get().status == 200
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < SLACK_S
     assert impatient_lane.get().status == 200
 
 

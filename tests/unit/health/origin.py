@@ -10,6 +10,7 @@ from gevent import socket
 from gevent.server import StreamServer
 
 from lb.model import Backend
+from tests.support.ports import free_ports
 
 Script = Callable[[Any], None]
 
@@ -110,7 +111,5 @@ def _listener(unix_path: str, port: int) -> Any:
 
 
 def unused_port() -> int:
-    """A port that refuses connections: free a moment ago."""
-    with names.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that refuses connections, and that nobody else will open."""
+    return free_ports(1)[0]

@@ -8,8 +8,8 @@ from gevent import ssl
 
 from lb.health.probe import ProbeResult, ProbeTarget, probe
 from lb.model import Backend, BackendTls, Health
+from tests.support.certificates import self_signed
 from tests.support.fault_origin import FaultOrigin
-from tests.unit.health.certificates import self_signed
 from tests.unit.health.origin import Origin, Script, answer, silence, status, unused_port
 
 HTTP = Health("http", path="/health?deep=1", timeout_s=5.0)

@@ -9,7 +9,7 @@ import pytest
 from greenlet import getcurrent, greenlet
 
 from lb.proxy.deadlines import NEVER, PERIOD_S, Deadline, Expired, Sweeper
-from tests.support.scripted import quick_sweeper
+from tests.support.scripted import quick_sweeper, run_hub_until
 
 
 def wait_for_ever(hub: Any) -> None:
@@ -52,7 +52,7 @@ def test_each_deadline_is_its_own_greenlets(sweeper: Sweeper, hub: Any) -> None:
     waiting = [greenlet(wait, hub) for _ in "ab"]
     for one, name in zip(waiting, "ab", strict=True):
         hub.loop.run_callback(one.switch, name)
-    gevent.sleep(0.03)
+    run_hub_until(lambda: ended)
     assert ended == ["a idle"]
     hub.loop.run_callback(waiting[1].switch)
     gevent.sleep(0)
@@ -81,6 +81,7 @@ def test_one_that_was_called_off_by_another_of_the_same_sweep_is_not_thrown(swee
 
     server = greenlet(serve, hub)
     hub.loop.run_callback(server.switch)
+    run_hub_until(lambda: seen)
     gevent.sleep(0.03)
     assert len(seen) == 1
     hub.loop.run_callback(server.switch)
@@ -90,8 +91,7 @@ def test_one_that_was_called_off_by_another_of_the_same_sweep_is_not_thrown(swee
 def test_tasks_run_at_each_sweep_with_its_time(sweeper: Sweeper) -> None:
     times: list[float] = []
     sweeper.every_sweep(times.append)
-    gevent.sleep(0.05)
-    assert len(times) > 1
+    run_hub_until(lambda: len(times) > 1)
     assert times == sorted(times)
     assert sweeper.now >= times[0]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from typing import Any
 
 import gevent
@@ -17,6 +18,8 @@ from lb.model import PoolTimeouts
 from lb.proxy import member as member_module
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.forward import forward
+from lb.proxy.member import BackendConnection
+from lb.proxy.stream import NothingSent, Stream
 from lb.resilience.outlier import CONSECUTIVE_ERRORS
 from lb.state.layout import C_CONNECT_FAILED, C_RESET, C_RETRIES, C_TIMEOUT
 from tests.support.behaviours import (
@@ -204,6 +207,45 @@ def test_a_fresh_connection_after_a_stale_one_is_judged_as_any(deadline: Deadlin
         one.send()
         outcome = one.send()
         assert (outcome.reason, one.origins[0].connections) == ("backend_reset", 2)
+
+
+@pytest.mark.parametrize("method", ["GET", *OTHERS])
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_connection_that_is_over_before_its_first_byte_costs_nothing(
+    size: int, method: str, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reset between the look at it and the send: nobody has seen a byte, so any method may be sent again."""
+    is_looked_at = threading.Event()
+
+    def serve(connection: Connection) -> None:
+        connection.request()
+        connection.send(OK)
+        is_looked_at.wait(10)
+        connection.reset()
+
+    def look(idle: BackendConnection, *, thoroughly: bool) -> bool:
+        is_looked_at.set()
+        while idle.is_quiet():
+            time.sleep(0.001)
+        return True
+
+    monkeypatch.setattr(BackendConnection, "is_usable", look)
+    with scene(deadline, serve, attempts=1, budget_min_per_s=0.0) as one:
+        one.send()
+        assert one.send(method, BIG[:size]).status == 200
+        assert [len(seen.body) for seen in one.origins[0].complete()] == [0, size]
+        assert one.pool.members[0].counters[C_RESET] == one.pool.members[0].errors.errors == 0
+
+
+def test_a_body_that_is_not_kept_is_not_repeated_even_if_nothing_of_it_was_sent(
+    deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def over(stream: Stream, data: Any) -> None:
+        raise NothingSent
+
+    monkeypatch.setattr(Stream, "send", over)
+    with scene(deadline, "good", "good") as one:
+        assert one.send("POST", BIG).reason == "backend_reset"
 
 
 # --- answers that are thrown away

@@ -88,6 +88,25 @@ def test_a_status_that_nobody_named_has_an_empty_phrase() -> None:
     assert local_answer(299, "text/plain", b"").head.startswith(b"HTTP/1.1 299 \r\n")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [respond(Respond(200, "")), redirect(Redirect("/there", 302), head_of(), b"http")],
+    ids=["respond", "redirect"],
+)
+def test_what_is_empty_has_a_length_and_no_type(answer: Answer) -> None:
+    fields = fields_of(answer)
+    assert "content-type" not in fields
+    assert fields["content-length"] == "0"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_fixed_answer_that_can_have_no_body_has_none(status: int) -> None:
+    """RFC 9110 section 8.6: nor a length, in 204. Bytes behind its head would be the next answer."""
+    answer = respond(Respond(status, "gone", "text/x"))
+    assert answer.first == b""
+    assert fields_of(answer).keys() == {"date"}
+
+
 # --- redirects
 
 
@@ -124,4 +143,4 @@ def test_no_request_can_add_a_field_to_an_answer(target: bytes, host: bytes) -> 
     except RequestError:
         return
     answer = redirect(Redirect("{scheme}://{host}{path}{query}"), head, b"http")
-    assert fields_of(answer).keys() == {"content-type", "x-content-type-options", "location", "date", "content-length"}
+    assert fields_of(answer).keys() == {"location", "date", "content-length"}

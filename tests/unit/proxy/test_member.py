@@ -194,6 +194,7 @@ def test_the_connection_used_last_is_used_next(member: Member, deadline: Deadlin
     third.close()
     member.give_back(first, 1.0)
     member.give_back(second, 2.0)
+    gevent.sleep(0.001)
     assert checkout(member, deadline) is second
     assert checkout(member, deadline) is first
     assert member.counters[C_REUSES] == 2
@@ -201,6 +202,22 @@ def test_the_connection_used_last_is_used_next(member: Member, deadline: Deadlin
     assert not first.is_idle
     first.close()
     second.close()
+
+
+def test_one_that_was_given_back_in_this_turn_of_the_hub_rests(member: Member, deadline: Deadline) -> None:
+    """What its backend says behind its answer has no time to come before the next request goes out."""
+    first, second, third = three(member, deadline)
+    third.close()
+    member.give_back(first, 1.0)
+    gevent.sleep(0.001)
+    member.give_back(second, 2.0)
+    assert checkout(member, deadline) is first
+    fresh = checkout(member, deadline)
+    assert (fresh.is_reused, member.idle) == (False, [second])
+    gevent.sleep(0.001)
+    assert checkout(member, deadline) is second
+    for connection in (first, second, fresh):
+        connection.close()
 
 
 def test_no_more_are_kept_than_asked_for(member: Member, deadline: Deadline) -> None:
@@ -328,3 +345,22 @@ def test_what_is_in_flight_moves_to_new_cells(member: Member) -> None:
     member.use_cells(new)
     assert (sum(old), member.load()) == (0, 3)
     assert member.counters is new.counters
+
+
+def test_connections_to_an_address_that_is_the_backends_no_more_are_not_kept(
+    member: Member, deadline: Deadline
+) -> None:
+    idle, in_use = checkout(member, deadline), checkout(member, deadline)
+    member.give_back(idle, 1.0)
+    member.move(((socket.AF_INET, ("192.0.2.1", 80)),))
+    assert (member.idle, idle.is_closed) == ([], True)
+    member.give_back(in_use, 2.0)
+    assert (member.idle, in_use.is_closed) == ([], True)
+
+
+def test_connections_to_an_address_that_is_still_the_backends_are_kept(member: Member, deadline: Deadline) -> None:
+    idle, in_use = checkout(member, deadline), checkout(member, deadline)
+    member.give_back(idle, 1.0)
+    member.move((*member.addresses, (socket.AF_INET, ("192.0.2.1", 80))))
+    member.give_back(in_use, 2.0)
+    assert member.idle == [idle, in_use]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import ssl
 from typing import Any
 
 import gevent
@@ -20,7 +22,7 @@ from tests.support.behaviours import OK, answering, answering_then, repeating, s
 from tests.support.fault_origin import Connection, fault_origin
 from tests.support.raw_client import Answer as Heard
 from tests.support.raw_client import parse_answers
-from tests.support.scripted import raw, read_all
+from tests.support.scripted import cut, raw, read_all
 from tests.unit.proxy.live import backends, inflight, open_pool
 from tests.unit.proxy.serving import Served, local_route, pool_route, serving
 from tests.unit.proxy.test_tls import NAME, Pair, TlsStream, certificate, everything
@@ -58,6 +60,15 @@ def wait_until(claim: Any) -> None:
     with gevent.Timeout(5):
         while not claim():
             gevent.sleep(0.002)
+
+
+def client_hello(certificate: Pair) -> bytes:
+    """The first bytes of a handshake."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = certificate.client().wrap_bio(incoming, outgoing, server_hostname=NAME)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
 
 
 def cell(served: Served, which: int) -> int:
@@ -261,10 +272,48 @@ def test_without_its_proxy_header_nobody_is_served(sweeper: Sweeper) -> None:
 
 def test_what_is_no_tls_is_dropped_and_counted(sweeper: Sweeper, certificate: Pair) -> None:
     with serving(sweeper, HELLO) as served, served.client(served.entrance(tls=certificate.server())) as client:
-        client.sendall(GET)
+        client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
         wait_until(lambda: cell(served, W_TLS_FAILED) == 1)
         wait_until(lambda: not served.front.open)
         assert served.log.exchanges == []
+
+
+@pytest.mark.parametrize("sent", [GET, b"OPTIONS * HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
+@pytest.mark.parametrize("pieces", [1, 3], ids=["at-once", "in-pieces"])
+def test_a_request_in_clear_text_where_tls_is_spoken_is_told_so(
+    pieces: int, sent: bytes, sweeper: Sweeper, certificate: Pair
+) -> None:
+    with serving(sweeper, HELLO) as served, served.client(served.entrance(tls=certificate.server())) as client:
+        for piece in cut(sent, range(1, pieces)):
+            client.sendall(piece)
+            gevent.sleep(0.01)
+        (answer,) = heard(client)
+        assert (answer.status, json.loads(answer.body)["reason"]) == (400, "not_tls")
+        wait_until(lambda: not served.front.open)
+        assert [(one.status, one.reason) for one in served.log.exchanges] == [(400, "not_tls")]
+        assert cell(served, W_TLS_FAILED) == 1
+
+
+def test_a_bad_proxy_header_where_tls_is_spoken_is_told_so(
+    sweeper: Sweeper, certificate: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(sweeper, HELLO) as served:
+        entrance = served.entrance(tls=certificate.server(), proxy_protocol=True)
+        with served.client(entrance) as client:
+            client.sendall(GET)
+            assert statuses(client) == [400]
+    assert "Traceback" not in caplog.text
+
+
+def test_a_tls_hello_is_never_taken_for_clear_text(sweeper: Sweeper, hub: Any, certificate: Pair) -> None:
+    """However it is cut."""
+    hello = client_hello(certificate)
+    assert hello[0] == 22
+    with serving(sweeper, HELLO) as served, served.client(served.entrance(tls=certificate.server())) as client:
+        for piece in cut(hello, (1, 2, 5, 40)):
+            client.sendall(piece)
+            gevent.sleep(0.01)
+        assert client.recv(1) == b"\x16", "the server's own hello"
 
 
 # --- with a backend

@@ -13,9 +13,9 @@ import gevent
 import pytest
 
 from lb.proxy.deadlines import Deadline, Expired
-from lb.proxy.stream import Stream, connect, wait_either
+from lb.proxy.stream import NothingSent, Stream, connect, wait_either
 from tests.support.fault_origin import fault_origin
-from tests.support.scripted import black_hole, pair, read_all, read_exactly, tcp_pair
+from tests.support.scripted import black_hole, pair, read_all, read_exactly, run_hub_until, tcp_pair
 
 BIG = bytes(range(256)) * 20_000
 
@@ -50,6 +50,11 @@ def tcp_ends(hub: Any) -> Iterator[tuple[Told, Any]]:
         stream = Told(ours, hub)
         yield stream, theirs
         stream.close()
+
+
+def reset(peer: Any) -> None:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
 
 
 def soon(act: Any, *arguments: Any) -> None:
@@ -98,10 +103,10 @@ def test_readable_while_nobody_waits_is_told_once(ends: tuple[Told, Any]) -> Non
     stream, peer = ends
     stream.arm()
     peer.sendall(b"hello")
-    gevent.sleep(0.01)
+    run_hub_until(lambda: stream.unexpected)
     assert (stream.unexpected, stream.is_disarmed) == (1, True)
     stream.arm()
-    gevent.sleep(0.01)
+    run_hub_until(lambda: stream.unexpected > 1)
     assert stream.unexpected == 2
 
 
@@ -145,6 +150,16 @@ def test_a_write_that_makes_no_progress_can_be_broken_off(ends: tuple[Told, Any]
     deadline.set(0.0, "client_gone")
     with pytest.raises(Expired):
         stream.send(BIG)
+
+
+def test_whether_anything_was_taken_before_a_reset_is_told(tcp_ends: tuple[Told, Any]) -> None:
+    stream, peer = tcp_ends
+    gevent.spawn_later(0.02, reset, peer)
+    with pytest.raises(ConnectionError) as caught:
+        stream.send(BIG)
+    assert not isinstance(caught.value, NothingSent), "some of it may have arrived"
+    with pytest.raises(NothingSent):
+        stream.send(b"hello")
 
 
 def test_writing_to_one_who_left_is_an_error(ends: tuple[Told, Any]) -> None:
@@ -264,7 +279,7 @@ def test_a_broken_off_wait_leaves_nobody_waiting(two: tuple[Told, Any, Told, Any
     with pytest.raises(Expired):
         wait_either(backend, client)
     client_peer.sendall(b"late")
-    gevent.sleep(0.01)
+    run_hub_until(lambda: client.unexpected)
     assert client.unexpected == 1
 
 

@@ -17,8 +17,8 @@ from lb.model import BackendTls
 from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream
 from lb.proxy.tls import TlsMixin, backend_context
+from tests.support.certificates import self_signed
 from tests.support.scripted import tcp_pair
-from tests.unit.health.certificates import self_signed
 
 BIG = bytes(range(256)) * 10_000
 NAME = "lb.test"

@@ -30,7 +30,7 @@ class Fed:
 
 
 def shaken(tmp_path_factory: Any) -> tuple[TlsLayer, Fed, ssl.SSLObject, ssl.MemoryBIO]:
-    from tests.unit.health.certificates import self_signed
+    from tests.support.certificates import self_signed
 
     cert, key = self_signed(tmp_path_factory.mktemp("tls"), "one.test")
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -13,7 +13,7 @@ from greenlet import getcurrent, greenlet
 
 from lb.proxy.deadlines import Deadline, Sweeper
 from lb.proxy.stream import Stream
-from lb.proxy.tunnel import Tunnel
+from lb.proxy.tunnel import PIECE_BYTES, Patience, Tunnel
 from tests.support.scripted import read_all, read_exactly, tcp_pair
 
 BIG = bytes(range(256)) * 8000
@@ -33,11 +33,16 @@ class Ends:
 
 @contextlib.contextmanager
 def tunnel(
-    sweeper: Sweeper, hub: Any, silence_s: float = 60.0, first: tuple[bytes, bytes] = (b"", b"")
+    sweeper: Sweeper,
+    hub: Any,
+    silence_s: float = 60.0,
+    first: tuple[bytes, bytes] = (b"", b""),
+    blocked_s: float = 30.0,
+    backend: type[Stream] = Stream,
 ) -> Iterator[Ends]:
     """One that runs in a greenlet of its own; both of its sockets are closed when it ends, as its owner does."""
-    with tcp_pair() as (to_client, client), tcp_pair() as (to_backend, backend):
-        made = Tunnel(Stream(to_client, hub), Stream(to_backend, hub), silence_s, sweeper, hub)
+    with tcp_pair() as (to_client, client), tcp_pair() as (to_backend, backends):
+        made = Tunnel(Stream(to_client, hub), backend(to_backend, hub), Patience(silence_s, blocked_s), sweeper, hub)
 
         def run() -> None:
             deadline = Deadline(getcurrent())
@@ -49,7 +54,7 @@ def tunnel(
 
         runs = greenlet(run, hub)
         hub.loop.run_callback(runs.switch)
-        yield Ends(made, client, backend, runs)
+        yield Ends(made, client, backends, runs)
         for stream in (made.client, made.backend):
             with contextlib.suppress(OSError):
                 stream.sock.shutdown(2)
@@ -138,4 +143,60 @@ def test_as_long_as_one_side_speaks_it_is_not_silent(who: str, sweeper: Sweeper,
             first.sendall(b"x")
             assert read_exactly(second, 1) == b"x"
             gevent.sleep(0.03)
+        assert not ends.is_over()
+
+
+# --- one that does not read
+
+
+@contextlib.contextmanager
+def held_up(ends: Ends, who: str) -> Iterator[tuple[Any, Any]]:
+    """``who`` has been sent more than all buffers hold and does not read. Gives it and the other, whose writer ends."""
+    stuck, other = (ends.client, ends.backend) if who == "client" else (ends.backend, ends.client)
+    writer = gevent.spawn(other.sendall, BIG * 8)
+    wait_until(lambda: ends.tunnel._sending and ends.tunnel.sent + ends.tunnel.received > PIECE_BYTES)
+    yield stuck, other
+    writer.kill()
+
+
+@pytest.mark.parametrize("who", ["client", "backend"])
+def test_one_that_does_not_read_is_no_silence_while_it_speaks(who: str, sweeper: Sweeper, hub: Any) -> None:
+    """It may be held up for longer than either time."""
+    with tunnel(sweeper, hub, silence_s=1.0, blocked_s=1.0) as ends, held_up(ends, who) as (stuck, other):
+        for _ in range(15):
+            stuck.sendall(b"x")
+            assert read_exactly(other, 1) == b"x"
+            gevent.sleep(0.1)
+        assert not ends.is_over()
+
+
+@pytest.mark.parametrize("who", ["client", "backend"])
+def test_one_that_does_not_read_is_cut_once_nothing_moves(who: str, sweeper: Sweeper, hub: Any) -> None:
+    """Long before silence would end it."""
+    with tunnel(sweeper, hub, blocked_s=0.1) as ends, held_up(ends, who):
+        wait_until(ends.is_over)
+
+
+def test_a_side_that_is_free_again_has_the_time_of_silence(sweeper: Sweeper, hub: Any) -> None:
+    with tunnel(sweeper, hub, blocked_s=0.1) as ends:
+        ends.backend.sendall(b"hello")
+        assert read_exactly(ends.client, 5) == b"hello"
+        gevent.sleep(0.3)  # longer than a reader may be stuck: nobody is
+        assert not ends.is_over()
+
+
+class Dribbling(Stream):
+    """Its peer takes a piece in steps, with pauses."""
+
+    def send(self, data: Any) -> None:
+        for _ in range(15):
+            gevent.sleep(0.1)
+            self.on_progress()
+        super().send(data)
+
+
+def test_a_piece_that_goes_out_bit_by_bit_moves(sweeper: Sweeper, hub: Any) -> None:
+    with tunnel(sweeper, hub, blocked_s=1.0, backend=Dribbling) as ends:
+        ends.client.sendall(b"hello")
+        assert read_exactly(ends.backend, 5) == b"hello"
         assert not ends.is_over()
