@@ -17,7 +17,6 @@ from lb.model import ListenerTimeouts
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Sweeper
 from lb.proxy.stream import Stream
-from lb.proxy.tls import TlsMixin
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,3 @@ class ClientConnection(Stream):
         if self.gone is not None:
             self.keeper.sweeper.deadlines.discard(self.gone)
             self.gone = None
-
-
-class TlsClientConnection(TlsMixin, ClientConnection):
-    """The same with TLS between."""
-
-    __slots__ = ()

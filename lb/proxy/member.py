@@ -23,7 +23,7 @@ from lb.policies.latency import PeakEwma
 from lb.proxy.cells import Cells
 from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream, connect
-from lb.proxy.tls import TlsMixin, backend_context
+from lb.proxy.tls import backend_context
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.state.layout import (
     BUCKET_BOUNDS_US,
@@ -210,7 +210,7 @@ class Member:
 
     def _secure(self, sock: Any) -> BackendConnection:
         assert self._tls is not None
-        connection = BackendTlsConnection(sock, self._hub, self)
+        connection = BackendConnection(sock, self._hub, self)
         try:
             connection.start_tls(self._tls, self.pool.tls.server_name or self.backend.host)
         except BaseException as error:
@@ -287,12 +287,6 @@ class Member:
         self.counters[C_COUNT] += 1
         self.counters[_CELL_OF_REASON.get(reason, C_BAD_RESPONSE)] += 1
         return self.errors.failure() if reason != "connect_failed" else 0.0
-
-
-class BackendTlsConnection(TlsMixin, BackendConnection):
-    """A verified TLS connection to a member."""
-
-    __slots__ = ()
 
 
 def literal_address(backend: Backend) -> tuple[tuple[int, Any], ...]:

@@ -15,7 +15,7 @@ from lb.http1.proxy_protocol import parse as parse_proxy_header
 from lb.http1.request import RequestHead, find_head_end, parse_request
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
-from lb.proxy.connection import ClientConnection, ClientEnded, TlsClientConnection
+from lb.proxy.connection import ClientConnection, ClientEnded
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -72,7 +72,6 @@ class RequestServer:
             except RequestError as error:
                 return self._refuse(connection, deadline, error)
         if entrance.tls is not None:
-            assert isinstance(connection, TlsClientConnection)
             deadline.set(monotonic() + entrance.timeouts.handshake_s, "head_timeout")
             try:
                 encrypted, connection.buffer = connection.buffer, b""
