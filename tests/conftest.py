@@ -1,13 +1,22 @@
-"""What every test may ask for. On CI (``CI=true``) a missing component is a failure, never a skip."""
+"""What every test may ask for. On CI (``CI=true``) a missing component is a failure, never a skip.
+
+Inside the tests' own process the data path runs as it is written, since fakes take the places of its
+parts; the processes that tests start run it compiled, as ``make setup`` leaves it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
+
+from lb.native.finder import CompiledFinder
+
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, CompiledFinder)]
 
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")

@@ -51,12 +51,12 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
         exchange.first_byte_at = now = monotonic()
         deadline.at = NEVER
         answer = _answer(exchange, connection, head, rest)
-    except BadResponse as error:
+    except BadResponse as bad:
         connection.close()
-        raise AttemptError(error.reason, error.detail, NO_RETRY) from error
-    except OSError as error:
+        raise AttemptError(bad.reason, bad.detail, NO_RETRY) from bad
+    except OSError as broken:
         connection.close()
-        raise AttemptError("backend_reset", str(error), Retryable(stale_reuse=connection.is_reused)) from error
+        raise AttemptError("backend_reset", str(broken), Retryable(stale_reuse=connection.is_reused)) from broken
     except BaseException:
         connection.close()
         raise

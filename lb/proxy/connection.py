@@ -48,10 +48,6 @@ _CLOSING_STATES = (7, 8)
 UNKNOWN_CALLER = Caller(b"", b"http", b"", b"", b"", b"")
 
 
-class ClientEnded(ConnectionError):
-    """The client has closed its side between two requests, as clients do."""
-
-
 class ClientConnection(Stream):
     """``buffer``: bytes read but not used yet. ``fields``: of the last request, and ``caller``: what came of
     its ``identity`` and ``authority`` and of who was ``trusted`` then; to be used again when the next one

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from time import monotonic, monotonic_ns
 from typing import Any
 
-from lb.errors import AttemptError, Retryable
+from lb.errors import AttemptError, Retryable, Unresolved
 from lb.http1.response import ResponseFields
 from lb.model import Backend, Pool
 from lb.policies.latency import PeakEwma
@@ -59,10 +59,6 @@ _CELL_OF_REASON = {
     "backend_reset": C_RESET,
     "backend_timeout": C_TIMEOUT,
 }
-
-
-class Unresolved(OSError):
-    """The backend's host name has no address yet."""
 
 
 class BackendConnection(Stream):
@@ -179,8 +175,8 @@ class Member:
         deadline.set(min(monotonic() + self.pool.timeouts.connect_s, total_at), "connect_timeout")
         try:
             return self._connect()
-        except Unresolved as error:
-            raise AttemptError("connect_failed", str(error), Retryable(nothing_sent=True)) from error
+        except Unresolved as unresolved:
+            raise AttemptError("connect_failed", str(unresolved), Retryable(nothing_sent=True)) from unresolved
         except OSError as error:
             if error.errno not in _OUR_FAULT:
                 self.refused()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from time import monotonic
 
-from lb.errors import LbError, RequestError
+from lb.errors import ClientEnded, LbError, RequestError
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.proxy_protocol import parse as parse_proxy_header
 from lb.http1.request import RequestHead, find_head_end, parse_request
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
-from lb.proxy.connection import ClientConnection, ClientEnded
+from lb.proxy.connection import ClientConnection
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -76,9 +76,9 @@ class RequestServer:
             try:
                 encrypted, connection.buffer = connection.buffer, b""
                 connection.start_tls(entrance.tls(), received=encrypted)
-            except (OSError, Expired, ValueError) as error:
+            except (OSError, Expired, ValueError) as failed:
                 self._machine.worker_cells.counters[W_TLS_FAILED] += 1
-                _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, error)
+                _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, failed)
                 return False
         deadline.at = NEVER
         return True
@@ -164,8 +164,8 @@ class RequestServer:
             return core.answer(exchange)
         except (LbError, Expired) as error:
             return core.error(exchange, error)
-        except OSError as error:
-            return core.error(exchange, RequestError("client_gone", str(error)))
+        except OSError as broken:
+            return core.error(exchange, RequestError("client_gone", str(broken)))
         except Exception:  # noqa: BLE001 - the client is told, the log has the rest
             _log.exception("request_id=%s", exchange.request_id.decode())
             return core.error(exchange, LbError("internal_error"))

@@ -142,9 +142,10 @@ class Stream:
         while rest:
             self.wait_writable()
             try:
-                rest = rest[self.send_now(rest) :]
+                sent = self.send_now(rest)
             except BlockingIOError:
                 continue
+            rest = rest[sent:]
             self.on_progress()
 
     def wait_writable(self) -> None:
