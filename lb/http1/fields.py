@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
@@ -27,9 +27,9 @@ find_broken_line_end = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|[\x00-\x08\x0b\x0c\x0
 is_content_length = re.compile(rb"[0-9]{1,400}").fullmatch
 MAX_CONTENT_LENGTH = 2**63 - 1
 
-MAX_LINE_BYTES = 8190
-MAX_HEAD_BYTES = 64 * 1024
-MAX_FIELDS = 100
+MAX_LINE_BYTES: Final = 8190
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 100
 MAX_RESPONSE_FIELDS = 200
 
 HOP_BY_HOP = frozenset(

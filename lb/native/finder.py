@@ -54,7 +54,7 @@ def build_directory() -> Path:
     digest = sha256(SUFFIX.encode())
     for source in _SOURCES:
         for file in sorted((PACKAGE / source).glob("*.py")) or [PACKAGE / source]:
-            digest.update(file.read_bytes())
+            digest.update(b"%b\0%b\0" % (file.name.encode(), file.read_bytes()))
     return BUILDS / digest.hexdigest()[:16]
 
 

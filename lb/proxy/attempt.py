@@ -7,6 +7,7 @@ Knows one backend only; whether another is tried is ``lb.proxy.forward``'s decis
 from __future__ import annotations
 
 from time import monotonic
+from typing import Final
 
 from lb.errors import AnswerAborted, AttemptError, RequestError, Retryable
 from lb.http1.forwarded import identity_lines
@@ -24,7 +25,7 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection, Member
 from lb.proxy.upload import Upload
 
-MAX_INTERIM = 10
+MAX_INTERIM: Final = 10
 NOTHING_SENT = Retryable(nothing_sent=True)
 NO_RETRY = Retryable()
 

@@ -17,17 +17,18 @@ import ssl
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from greenlet import getcurrent, greenlet
 
 from lb.proxy.tls import WRITE_BYTES, TlsLayer
 
-READ, WRITE = 1, 2
-_switch = greenlet.switch.__get__
+READ: Final = 1
+WRITE: Final = 2
+_switch: Final = greenlet.switch.__get__
 """To the hub without gevent's own ``Hub.switch``, which asks each greenlet for a ``switch_out`` that ours do not have."""
-RECV_BYTES = 16 * 1024
-BULK_BYTES = 256 * 1024
+RECV_BYTES: Final = 16 * 1024
+BULK_BYTES: Final = 256 * 1024
 
 
 class Stream:
