@@ -109,6 +109,18 @@ class AnswerAborted(LbError):
     """The answer's head is out and its body cannot be finished: the client's connection is cut."""
 
 
+class ClientEnded(ConnectionError):
+    """The client has closed its side between two requests, as clients do."""
+
+
+class NothingSent(ConnectionError):
+    """The connection was over before the kernel took a single byte of what was to be sent."""
+
+
+class Unresolved(OSError):
+    """A backend's host name has no address yet."""
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used. ``problems`` has every mistake, each one line."""
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": Entry("lb.cli.check:check", "Say every mistake in a configuration file."),
     "demo": Entry("lb.cli.demo:demo", "Run the balancer with six demo backends."),
     "schema": Entry("lb.cli.schema:schema", "Print the JSON Schema of the configuration file."),
+    "native": Entry("lb.cli.native:native", "Compile the data path for this machine."),
     "import": Entry("lb.cli.importing:importing", "Translate another balancer's configuration."),
 }
 

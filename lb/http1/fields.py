@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
@@ -27,9 +27,9 @@ find_broken_line_end = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|[\x00-\x08\x0b\x0c\x0
 is_content_length = re.compile(rb"[0-9]{1,400}").fullmatch
 MAX_CONTENT_LENGTH = 2**63 - 1
 
-MAX_LINE_BYTES = 8190
-MAX_HEAD_BYTES = 64 * 1024
-MAX_FIELDS = 100
+MAX_LINE_BYTES: Final = 8190
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 100
 MAX_RESPONSE_FIELDS = 200
 
 HOP_BY_HOP = frozenset(
@@ -57,6 +57,14 @@ def parse_content_length(value: bytes) -> int:
     return length if length <= MAX_CONTENT_LENGTH else -2
 
 
+_MOST_LINES = 4096
+_LONGEST_LINE = 256
+_NEVER_KEPT = (
+    b"cookie:", b"set-cookie:", b"authorization:", b"content-length:", b"referer:", b"etag:",
+    b"if-none-match:", b"x-request-id:", b"traceparent:", b"x-forwarded-for:", b"forwarded:",
+)  # fmt: skip
+
+
 class KnownLines(dict[bytes, Any]):
     """What single field lines mean, remembered: nearly all lines of nearly all heads have been seen before.
 
@@ -64,19 +72,14 @@ class KnownLines(dict[bytes, Any]):
     that hold secrets or differ each time, are judged anew.
     """
 
-    _MOST = 4096
-    _LONGEST = 256
-    _NEVER = (b"cookie:", b"set-cookie:", b"authorization:", b"content-length:", b"referer:", b"etag:",
-              b"if-none-match:", b"x-request-id:", b"traceparent:", b"x-forwarded-for:", b"forwarded:")  # fmt: skip
-
     def __init__(self, judge: Callable[[bytes], Any]) -> None:
         super().__init__()
         self._judge = judge
 
     def __missing__(self, line: bytes) -> Any:
         meaning = self._judge(line)
-        if len(line) <= self._LONGEST and not line.lower().startswith(self._NEVER):
-            if len(self) >= self._MOST:
+        if len(line) <= _LONGEST_LINE and not line.lower().startswith(_NEVER_KEPT):
+            if len(self) >= _MOST_LINES:
                 self.clear()
             self[line] = meaning
         return meaning

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 
 from lb.errors import RequestError
 from lb.http1.fields import (
@@ -37,10 +38,10 @@ _match_authority = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]+|\[[0-9A-Fa-f:.]
 
 MAX_AUTHORITY_BYTES = 261
 """A name of 255 bytes (RFC 1035 section 2.3.4), a colon and a port."""
-MAX_METHOD_BYTES = 64
-KNOWN_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
-REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE"))
-IDEMPOTENT_METHODS = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
+MAX_METHOD_BYTES: Final = 64
+KNOWN_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
+REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
+IDEMPOTENT_METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 """RFC 9110 section 9.2.2; TRACE never gets here."""
 
 _IDENTITY_NAMES = frozenset(

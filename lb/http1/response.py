@@ -7,6 +7,7 @@ lenient where RFC 9112 asks a proxy to repair: obs-fold becomes a space, white s
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from lb.http1.fields import (
     HOP_BY_HOP,
@@ -26,7 +27,7 @@ _space_before_colon = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:")
 _SPECIAL = HOP_BY_HOP | {b"content-length", b"date"}
 _NOT_REMOVABLE = HOP_BY_HOP | {b"close", b"content-type", b"date", b"content-encoding"}
 """What ``Connection`` may name without anything to be taken away: gone already, or every recipient needs it."""
-NO_BODY_STATUSES = frozenset((204, 304))
+NO_BODY_STATUSES: Final = frozenset((204, 304))
 
 
 class BadResponse(Exception):

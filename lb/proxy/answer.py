@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lb.errors import AnswerAborted
 from lb.http1.chunked import ChunkedDecoder, ChunkError
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
     from lb.proxy.member import BackendConnection
 
-NO_BODY, LENGTH, UNKNOWN_LENGTH = 0, 1, 2
+NO_BODY: Final = 0
+LENGTH: Final = 1
+UNKNOWN_LENGTH: Final = 2
 
 
 class Answer:

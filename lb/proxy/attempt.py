@@ -7,8 +7,9 @@ Knows one backend only; whether another is tried is ``lb.proxy.forward``'s decis
 from __future__ import annotations
 
 from time import monotonic
+from typing import Final
 
-from lb.errors import AnswerAborted, AttemptError, RequestError, Retryable
+from lb.errors import AnswerAborted, AttemptError, NothingSent, RequestError, Retryable
 from lb.http1.forwarded import identity_lines
 from lb.http1.response import (
     NO_BODY_STATUSES,
@@ -22,10 +23,9 @@ from lb.proxy.date import date_line
 from lb.proxy.deadlines import NEVER, Expired
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection, Member
-from lb.proxy.stream import NothingSent
 from lb.proxy.upload import Upload
 
-MAX_INTERIM = 10
+MAX_INTERIM: Final = 10
 NOTHING_SENT = Retryable(nothing_sent=True)
 NO_RETRY = Retryable()
 
@@ -52,16 +52,16 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
         exchange.first_byte_at = now = monotonic()
         deadline.at = NEVER
         answer = _answer(exchange, connection, head, rest)
-    except BadResponse as error:
+    except BadResponse as bad:
         connection.close()
-        raise AttemptError(error.reason, error.detail, NO_RETRY) from error
-    except NothingSent as error:
+        raise AttemptError(bad.reason, bad.detail, NO_RETRY) from bad
+    except NothingSent as unsent:
         connection.close()
-        unsent = Retryable(nothing_sent=exchange.is_replayable, stale_reuse=connection.is_reused)
-        raise AttemptError("backend_reset", str(error), unsent) from error
-    except OSError as error:
+        retry = Retryable(nothing_sent=exchange.is_replayable, stale_reuse=connection.is_reused)
+        raise AttemptError("backend_reset", str(unsent), retry) from unsent
+    except OSError as broken:
         connection.close()
-        raise AttemptError("backend_reset", str(error), Retryable(stale_reuse=connection.is_reused)) from error
+        raise AttemptError("backend_reset", str(broken), Retryable(stale_reuse=connection.is_reused)) from broken
     except BaseException:
         connection.close()
         raise

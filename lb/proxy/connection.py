@@ -17,7 +17,6 @@ from lb.model import ListenerTimeouts
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Sweeper
 from lb.proxy.stream import Stream
-from lb.proxy.tls import TlsMixin
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,6 @@ class Keeper(Protocol):
 _CLOSING_STATES = (7, 8)
 """TCP_CLOSE and TCP_CLOSE_WAIT of Linux's net/tcp_states.h."""
 UNKNOWN_CALLER = Caller(b"", b"http", b"", b"", b"", b"")
-
-
-class ClientEnded(ConnectionError):
-    """The client has closed its side between two requests, as clients do."""
 
 
 class ClientConnection(Stream):
@@ -134,9 +129,3 @@ class ClientConnection(Stream):
         if self.gone is not None:
             self.keeper.sweeper.deadlines.discard(self.gone)
             self.gone = None
-
-
-class TlsClientConnection(TlsMixin, ClientConnection):
-    """The same with TLS between."""
-
-    __slots__ = ()

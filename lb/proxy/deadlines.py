@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from greenlet import greenlet
 
-NEVER = float("inf")
-PERIOD_S = 0.1
+NEVER: Final = float("inf")
+PERIOD_S: Final = 0.1
 
 
 class Expired(BaseException):

@@ -17,7 +17,7 @@ from greenlet import greenlet
 
 from lb.http1.forwarded import TrustedProxies
 from lb.proxy.cells import Cells
-from lb.proxy.connection import ClientConnection, Entrance, TlsClientConnection
+from lb.proxy.connection import ClientConnection, Entrance
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.local import error_answer
 from lb.state.layout import W_ACCEPTED, W_CLOSED, W_REFUSED
@@ -68,8 +68,7 @@ class Front:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
         if entrance.max_per_client is not None and not self._admits(sock, peer, entrance):
             return
-        kind = TlsClientConnection if entrance.tls is not None else ClientConnection
-        connection = kind(sock, self, peer, entrance)
+        connection = ClientConnection(sock, self, peer, entrance)
         self.open.add(connection)
         self.machine.worker_cells.counters[W_ACCEPTED] += 1
         self._count_open()

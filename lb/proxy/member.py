@@ -16,14 +16,14 @@ from bisect import bisect_left
 from time import monotonic, monotonic_ns
 from typing import Any
 
-from lb.errors import AttemptError, Retryable
+from lb.errors import AttemptError, Retryable, Unresolved
 from lb.http1.response import ResponseFields
 from lb.model import Backend, Pool
 from lb.policies.latency import PeakEwma
 from lb.proxy.cells import Cells
 from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream, connect
-from lb.proxy.tls import TlsMixin, backend_context
+from lb.proxy.tls import backend_context
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.state.layout import (
     BUCKET_BOUNDS_US,
@@ -59,10 +59,6 @@ _CELL_OF_REASON = {
     "backend_reset": C_RESET,
     "backend_timeout": C_TIMEOUT,
 }
-
-
-class Unresolved(OSError):
-    """The backend's host name has no address yet."""
 
 
 class BackendConnection(Stream):
@@ -181,8 +177,8 @@ class Member:
         deadline.set(min(monotonic() + self.pool.timeouts.connect_s, total_at), "connect_timeout")
         try:
             return self._connect()
-        except Unresolved as error:
-            raise AttemptError("connect_failed", str(error), Retryable(nothing_sent=True)) from error
+        except Unresolved as unresolved:
+            raise AttemptError("connect_failed", str(unresolved), Retryable(nothing_sent=True)) from unresolved
         except OSError as error:
             if error.errno not in _OUR_FAULT:
                 self.refused()
@@ -223,7 +219,7 @@ class Member:
 
     def _secure(self, sock: Any, address: tuple[int, Any]) -> BackendConnection:
         assert self._tls is not None
-        connection = BackendTlsConnection(sock, self._hub, self, address)
+        connection = BackendConnection(sock, self._hub, self, address)
         try:
             connection.start_tls(self._tls, self.pool.tls.server_name or self.backend.host)
         except BaseException as error:
@@ -307,12 +303,6 @@ class Member:
         self.counters[C_COUNT] += 1
         self.counters[_CELL_OF_REASON.get(reason, C_BAD_RESPONSE)] += 1
         return self.errors.failure() if reason != "connect_failed" else 0.0
-
-
-class BackendTlsConnection(TlsMixin, BackendConnection):
-    """A verified TLS connection to a member."""
-
-    __slots__ = ()
 
 
 def literal_address(backend: Backend) -> tuple[tuple[int, Any], ...]:

@@ -10,13 +10,13 @@ import logging
 import re
 from time import monotonic
 
-from lb.errors import LbError, RequestError
+from lb.errors import ClientEnded, LbError, RequestError
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.proxy_protocol import parse as parse_proxy_header
 from lb.http1.request import RequestHead, find_head_end, parse_request
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
-from lb.proxy.connection import ClientConnection, ClientEnded, TlsClientConnection
+from lb.proxy.connection import ClientConnection
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -76,16 +76,15 @@ class RequestServer:
             except RequestError as error:
                 return self._refuse(connection, deadline, error)
         if entrance.tls is not None:
-            assert isinstance(connection, TlsClientConnection)
             deadline.set(monotonic() + entrance.timeouts.handshake_s, "head_timeout")
             try:
                 connection.start_tls(entrance.tls(), received=_read_hello(connection))
-            except RequestError as error:
+            except RequestError as clear_text:
                 self._machine.worker_cells.counters[W_TLS_FAILED] += 1
-                return self._refuse(connection, deadline, error)
-            except (OSError, Expired, ValueError) as error:
+                return self._refuse(connection, deadline, clear_text)
+            except (OSError, Expired, ValueError) as failed:
                 self._machine.worker_cells.counters[W_TLS_FAILED] += 1
-                _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, error)
+                _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, failed)
                 return False
         deadline.at = NEVER
         return True
@@ -171,8 +170,8 @@ class RequestServer:
             return core.answer(exchange)
         except (LbError, Expired) as error:
             return core.error(exchange, error)
-        except OSError as error:
-            return core.error(exchange, RequestError("client_gone", str(error)))
+        except OSError as broken:
+            return core.error(exchange, RequestError("client_gone", str(broken)))
         except Exception:  # noqa: BLE001 - the client is told, the log has the rest
             _log.exception("request_id=%s", exchange.request_id.decode())
             return core.error(exchange, LbError("internal_error"))

@@ -3,6 +3,7 @@
 One read watcher per connection is started once and stays: no epoll call per wait. Its callback
 resumes the greenlet that waits; if nobody waits, it disarms itself and tells the connection
 (``on_unexpected``): that is how an idle backend's close or a client that leaves is noticed for free.
+TLS is a layer in it (``start_tls``): the same methods then give and take plaintext.
 Not thread-safe: a stream belongs to the hub it was made on.
 """
 
@@ -12,22 +13,23 @@ import _socket
 import errno
 import os
 import socket as constants
+import ssl
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from greenlet import getcurrent, greenlet
 
-READ, WRITE = 1, 2
-_switch = greenlet.switch.__get__
+from lb.errors import NothingSent
+from lb.proxy.tls import WRITE_BYTES, TlsLayer
+
+READ: Final = 1
+WRITE: Final = 2
+_switch: Final = greenlet.switch.__get__
 """To the hub without gevent's own ``Hub.switch``, which asks each greenlet for a ``switch_out`` that ours do not have."""
-RECV_BYTES = 16 * 1024
-BULK_BYTES = 256 * 1024
-
-
-class NothingSent(ConnectionError):
-    """The connection was over before the kernel took a single byte of what was to be sent."""
+RECV_BYTES: Final = 16 * 1024
+BULK_BYTES: Final = 256 * 1024
 
 
 class Stream:
@@ -59,7 +61,7 @@ class Stream:
         self.fd = sock.fileno()
         self.recv_now = sock.recv
         self.send_now = sock.send
-        self.tls: Any = None
+        self.tls: TlsLayer | None = None
         self.is_closed = False
         self.on_moved: Callable[[], None] | None = None
         self._hub = hub
@@ -124,12 +126,17 @@ class Stream:
                 self.wait_readable()
 
     def recv_later(self, size: int = RECV_BYTES) -> bytes:
-        """As ``recv``, for data that cannot be there yet: waits first and saves a failing call."""
-        self.wait_readable()
+        """As ``recv``, for data that cannot be there yet: waits first and saves a failing call.
+        With TLS decrypted bytes may be here already: never waits first."""
+        if self.tls is None:
+            self.wait_readable()
         return self.recv(size)
 
     def send(self, data: bytes | memoryview) -> None:
         """Sends all of it; waits while the peer does not read. NothingSent, or any other OSError: not all of it."""
+        if self.tls is not None:
+            self._send_encrypted(self.tls, memoryview(data))
+            return
         try:
             sent = self.send_now(data)
         except BlockingIOError:
@@ -143,9 +150,10 @@ class Stream:
         while rest:
             self.wait_writable()
             try:
-                rest = rest[self.send_now(rest) :]
+                sent = self.send_now(rest)
             except BlockingIOError:
                 continue
+            rest = rest[sent:]
             self.on_progress()
 
     def wait_writable(self) -> None:
@@ -176,8 +184,52 @@ class Stream:
             return False
         return False
 
+    # --- TLS
+
+    def start_tls(self, context: ssl.SSLContext, server_name: str | None = None, *, received: bytes = b"") -> None:
+        """Handshake under the caller's deadline; ssl.SSLError (an OSError) or ValueError if it fails.
+
+        ``server_name`` None: we are the server. ``received``: bytes of it that were read already.
+        """
+        layer = self.tls = TlsLayer(self.sock, context, server_name, received)
+        try:
+            while not layer.handshake_step():
+                self._flush(layer)
+                self._feed(layer)
+        finally:
+            layer.flush_now()
+        self._flush(layer)
+        self.recv_now = layer.recv_now
+        self.send_now = layer.send_now
+
+    def _feed(self, layer: TlsLayer) -> None:
+        while True:
+            try:
+                layer.feed()
+                return
+            except BlockingIOError:
+                self.wait_readable()
+
+    def _flush(self, layer: TlsLayer) -> None:
+        left = -1
+        while not layer.flush_now():
+            if left >= 0 and len(layer.pending) != left:
+                self.on_progress()
+            left = len(layer.pending)
+            self.wait_writable()
+
+    def _send_encrypted(self, layer: TlsLayer, rest: memoryview) -> None:
+        while rest:
+            layer.encrypt(rest[:WRITE_BYTES])
+            self._flush(layer)
+            rest = rest[WRITE_BYTES:]
+
+    # --- the end
+
     def end_writing(self) -> None:
         """Tells the peer that no more comes; reading goes on."""
+        if self.tls is not None:
+            self.tls.say_goodbye()
         try:
             self.sock.shutdown(constants.SHUT_WR)
         except OSError:
@@ -186,12 +238,15 @@ class Stream:
     def close(self) -> None:
         if not self.is_closed:
             self.is_closed = True
+            if self.tls is not None:
+                self.tls.say_goodbye()
             self.disarm()
             self._watcher.close()
             self.sock.close()
 
     def reset(self) -> None:
-        """Closes with RST, so that a cut answer cannot look complete."""
+        """Closes with RST and without close_notify, so that a cut answer cannot look complete."""
+        self.tls = None
         if not self.is_closed:
             with suppress(OSError):
                 self.sock.setsockopt(constants.SOL_SOCKET, constants.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,7 +1,7 @@
 """TLS on a ``Stream``: an ``SSLObject`` between two memory buffers, fed by the stream's own socket.
 
-Independent of monkey patching. ``TlsMixin`` goes before a Stream class; contexts are made here too,
-one place for what we offer: TLS 1.2 and up, ALPN ``http/1.1``.
+Independent of monkey patching. ``lb.proxy.stream`` drives the layer and waits for it. Contexts are made
+here too, one place for what we offer: TLS 1.2 and up, ALPN ``http/1.1``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from lb.model import BackendTls
-from lb.proxy.stream import BULK_BYTES, Stream
 
-_WRITE_BYTES = 64 * 1024
+_READ_BYTES = 256 * 1024
+WRITE_BYTES = 64 * 1024
 
 
 class TlsLayer:
@@ -35,7 +35,7 @@ class TlsLayer:
 
     def feed(self) -> bool:
         """Reads what the socket has; False at its end. BlockingIOError if there is nothing."""
-        data = self._recv(BULK_BYTES)
+        data = self._recv(_READ_BYTES)
         if not data:
             self._incoming.write_eof()
             return False
@@ -75,7 +75,7 @@ class TlsLayer:
         """Takes up to 64 KiB of plaintext; BlockingIOError while earlier bytes are still on their way."""
         if not self.flush_now():
             raise BlockingIOError
-        taken = data[:_WRITE_BYTES]
+        taken = data[:WRITE_BYTES]
         self.encrypt(taken)
         self.flush_now()
         return len(taken)
@@ -101,74 +101,6 @@ class TlsLayer:
             self._object.unwrap()
         with suppress(OSError):
             self.flush_now()
-
-
-class TlsMixin(Stream):
-    """``recv_now``/``recv`` give plaintext, ``send`` takes it."""
-
-    __slots__ = ()
-
-    def start_tls(self, context: ssl.SSLContext, server_name: str | None = None, *, received: bytes = b"") -> None:
-        """Handshake under the caller's deadline; ssl.SSLError (an OSError) or ValueError if it fails.
-
-        ``server_name`` None: we are the server. ``received``: bytes of it that were read already.
-        """
-        layer = self.tls = TlsLayer(self.sock, context, server_name, received)
-        try:
-            while not layer.handshake_step():
-                self._flush(layer)
-                self._feed(layer)
-        finally:
-            layer.flush_now()
-        self._flush(layer)
-        self.recv_now = layer.recv_now
-        self.send_now = layer.send_now
-
-    def _feed(self, layer: TlsLayer) -> None:
-        while True:
-            try:
-                layer.feed()
-                return
-            except BlockingIOError:
-                self.wait_readable()
-
-    def _flush(self, layer: TlsLayer) -> None:
-        left = -1
-        while not layer.flush_now():
-            if left >= 0 and len(layer.pending) != left:
-                self.on_progress()
-            left = len(layer.pending)
-            self.wait_writable()
-
-    def send(self, data: bytes | memoryview) -> None:
-        layer = self.tls
-        if layer is None:  # who came without TLS is told so in clear text
-            super().send(data)
-            return
-        view = memoryview(data)
-        while view:
-            layer.encrypt(view[:_WRITE_BYTES])
-            self._flush(layer)
-            view = view[_WRITE_BYTES:]
-
-    def recv_later(self, size: int = BULK_BYTES) -> bytes:
-        """Decrypted bytes may be here already: never wait first."""
-        return self.recv(size)
-
-    def end_writing(self) -> None:
-        if self.tls is not None:
-            self.tls.say_goodbye()
-        super().end_writing()
-
-    def close(self) -> None:
-        if not self.is_closed and self.tls is not None:
-            self.tls.say_goodbye()
-        super().close()
-
-    def reset(self) -> None:
-        """Without close_notify: behind one, half an answer would be a whole one."""
-        self.tls = None
-        super().reset()
 
 
 def backend_context(tls: BackendTls) -> ssl.SSLContext:

@@ -14,61 +14,89 @@ zeroed, by whoever finds it dead first. So no crash can lose or double a count.
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Final
 
-MAGIC = 0x6C62_5345_474D_3031  # "lbSEGM01"
-VERSION = 1
+MAGIC: Final = 0x6C62_5345_474D_3031  # "lbSEGM01"
+VERSION: Final = 1
 
-HEADER_CELLS = 512
-H_MAGIC, H_VERSION, H_SLOTS, H_COLUMNS = 0, 1, 2, 3
-H_GENERATION = 4
+HEADER_CELLS: Final = 512
+H_MAGIC: Final = 0
+H_VERSION: Final = 1
+H_SLOTS: Final = 2
+H_COLUMNS: Final = 3
+H_GENERATION: Final = 4
 """Generation of the snapshot file that workers should be on; written after the file is in place."""
-H_HEALTH = 5
+H_HEALTH: Final = 5
 """Bumped by whoever changes a SHARED verdict cell; workers rebuild their eligible lists."""
-H_PROBED_GENERATION = 6
+H_PROBED_GENERATION: Final = 6
 """Last generation for which every backend has had its first probe round."""
-H_CONTROLLER_PID, H_CONTROLLER_BEAT_NS = 7, 8
+H_CONTROLLER_PID: Final = 7
+H_CONTROLLER_BEAT_NS: Final = 8
 
-SLOT_CELLS = 8
-SLOT_PID, SLOT_START, SLOT_BEAT_NS, SLOT_GENERATION, SLOT_READY = 0, 1, 2, 3, 4
+SLOT_CELLS: Final = 8
+SLOT_PID: Final = 0
+SLOT_START: Final = 1
+SLOT_BEAT_NS: Final = 2
+SLOT_GENERATION: Final = 3
+SLOT_READY: Final = 4
 """pid 0: free. START: start time of the process in clock ticks (/proc/PID/stat field 22).
 BEAT: CLOCK_MONOTONIC. READY: 1 while it accepts, 2 while it drains."""
 
-SHARED_CELLS = 16
-SH_VERDICT = 0
-UNKNOWN, UP, DOWN = 0, 1, 2
-SH_PROBE_OK_NS = 1
+SHARED_CELLS: Final = 16
+SH_VERDICT: Final = 0
+UNKNOWN: Final = 0
+UP: Final = 1
+DOWN: Final = 2
+SH_PROBE_OK_NS: Final = 1
 """CLOCK_MONOTONIC of the last good probe; written by the controller."""
-SH_REFUSED_NS = 2
+SH_REFUSED_NS: Final = 2
 """CLOCK_MONOTONIC of the last refused connect; any worker writes it, the last one wins.
 A backend is out while this is later than SH_PROBE_OK_NS."""
-SH_CURSOR = 3
+SH_CURSOR: Final = 3
 """Next ticket of this column's round robin; changed only under the segment's lock."""
-SH_CPU_MILLI, SH_MEMORY_MILLI, SH_LATENCY_US, SH_METRICS_NS = 4, 5, 6, 7
+SH_CPU_MILLI: Final = 4
+SH_MEMORY_MILLI: Final = 5
+SH_LATENCY_US: Final = 6
+SH_METRICS_NS: Final = 7
 """Polled load for ``adaptive``: percent x 1000, percent x 1000, microseconds, CLOCK_MONOTONIC of the poll (0: never)."""
-SH_PROBES_OK, SH_PROBES_FAILED, SH_TRANSITIONS = 8, 9, 10
-SH_EJECTED_UNTIL_NS = 11
-SH_CURSOR_WEIGHTED, SH_CURSOR_OTHER = 12, 13
+SH_PROBES_OK: Final = 8
+SH_PROBES_FAILED: Final = 9
+SH_TRANSITIONS: Final = 10
+SH_EJECTED_UNTIL_NS: Final = 11
+SH_CURSOR_WEIGHTED: Final = 12
+SH_CURSOR_OTHER: Final = 13
 """As SH_CURSOR, for weighted_round_robin and for all other policies: no policy's order is disturbed by requests
 that name another one."""
 
-COUNTER_CELLS = 64
+COUNTER_CELLS: Final = 64
 # Both attempt columns (backend:*) and request columns (route:*, pool:*, algo:*)
-C_COUNT = 0
-C_STATUS = 0
+C_COUNT: Final = 0
+C_STATUS: Final = 0
 """C_STATUS + n is the count of nxx answers, n = 1..5."""
-C_CONNECT_FAILED, C_RESET, C_TIMEOUT, C_BAD_RESPONSE = 6, 7, 8, 9
-C_CONNECTS, C_REUSES = 10, 11
-C_BYTES_IN, C_BYTES_OUT = 12, 13
-C_RETRIES = 14
-C_DURATION_US = 15
-C_BUCKETS = 16
-C_CLIENT_GONE = 48
-C_ABORTED = 49
+C_CONNECT_FAILED: Final = 6
+C_RESET: Final = 7
+C_TIMEOUT: Final = 8
+C_BAD_RESPONSE: Final = 9
+C_CONNECTS: Final = 10
+C_REUSES: Final = 11
+C_BYTES_IN: Final = 12
+C_BYTES_OUT: Final = 13
+C_RETRIES: Final = 14
+C_DURATION_US: Final = 15
+C_BUCKETS: Final = 16
+C_CLIENT_GONE: Final = 48
+C_ABORTED: Final = 49
 # The column "worker"
-W_ACCEPTED, W_CLOSED, W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_LOG_DROPPED = 0, 1, 2, 3, 4, 5
-W_UNDERSCORE_DROPPED, W_REFUSED = 6, 7
+W_ACCEPTED: Final = 0
+W_CLOSED: Final = 1
+W_HEAD_ERRORS: Final = 2
+W_HEAD_TIMEOUTS: Final = 3
+W_TLS_FAILED: Final = 4
+W_LOG_DROPPED: Final = 5
+W_UNDERSCORE_DROPPED: Final = 6
+W_REFUSED: Final = 7
 
-BUCKET_BOUNDS_US = (
+BUCKET_BOUNDS_US: Final = (
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip

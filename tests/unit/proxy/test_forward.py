@@ -13,13 +13,13 @@ from typing import Any
 import gevent
 import pytest
 
-from lb.errors import AttemptError, RequestError
+from lb.errors import AttemptError, NothingSent, RequestError
 from lb.model import PoolTimeouts
 from lb.proxy import member as member_module
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.forward import forward
 from lb.proxy.member import BackendConnection
-from lb.proxy.stream import NothingSent, Stream
+from lb.proxy.stream import Stream
 from lb.resilience.outlier import CONSECUTIVE_ERRORS
 from lb.state.layout import C_CONNECT_FAILED, C_RESET, C_RETRIES, C_TIMEOUT
 from tests.support.behaviours import (

@@ -17,6 +17,7 @@ from lb.proxy.deadlines import Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.front import MAX_IDLE_RUNNERS
 from lb.proxy.local import local_answer
+from lb.proxy.stream import Stream
 from lb.state.layout import W_ACCEPTED, W_CLOSED, W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_REFUSED, W_TLS_FAILED
 from tests.support.behaviours import OK, answering, answering_then, repeating, stalling_after
 from tests.support.fault_origin import Connection, fault_origin
@@ -25,7 +26,7 @@ from tests.support.raw_client import parse_answers
 from tests.support.scripted import cut, raw, read_all
 from tests.unit.proxy.live import backends, inflight, open_pool
 from tests.unit.proxy.serving import Served, local_route, pool_route, serving
-from tests.unit.proxy.test_tls import NAME, Pair, TlsStream, certificate, everything
+from tests.unit.proxy.test_tls import NAME, Pair, certificate, everything
 
 __all__ = ["certificate"]
 
@@ -97,7 +98,7 @@ def test_requests_at_once_are_answered_in_order(sweeper: Sweeper) -> None:
 def test_requests_at_once_over_tls(records: int, sweeper: Sweeper, hub: Any, certificate: Pair) -> None:
     """In one record or in two that arrive together: what is decrypted already is not waited for on the socket."""
     with serving(sweeper, HELLO) as served, served.client(served.entrance(tls=certificate.server())) as sock:
-        client = TlsStream(raw(sock), hub)
+        client = Stream(raw(sock), hub)
         client.start_tls(certificate.client(), NAME)
         for record in [GET + LAST] if records == 1 else [GET, LAST]:
             client.send(record)

@@ -12,8 +12,9 @@ from typing import Any
 import gevent
 import pytest
 
+from lb.errors import NothingSent
 from lb.proxy.deadlines import Deadline, Expired
-from lb.proxy.stream import NothingSent, Stream, connect, wait_either
+from lb.proxy.stream import Stream, connect, wait_either
 from tests.support.fault_origin import fault_origin
 from tests.support.scripted import black_hole, pair, read_all, read_exactly, run_hub_until, tcp_pair
 

@@ -16,16 +16,12 @@ import pytest
 from lb.model import BackendTls
 from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream
-from lb.proxy.tls import TlsMixin, backend_context
+from lb.proxy.tls import backend_context
 from tests.support.certificates import self_signed
 from tests.support.scripted import tcp_pair
 
 BIG = bytes(range(256)) * 10_000
 NAME = "lb.test"
-
-
-class TlsStream(TlsMixin, Stream):
-    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -49,11 +45,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @contextlib.contextmanager
-def connected(hub: Any, certificate: Pair) -> Iterator[tuple[TlsStream, TlsStream]]:
+def connected(hub: Any, certificate: Pair) -> Iterator[tuple[Stream, Stream]]:
     """A server's and a client's stream whose handshake is done."""
     with tcp_pair() as (ours, theirs):
         theirs.setblocking(False)
-        server, client = TlsStream(ours, hub), TlsStream(socket.socket(fileno=theirs.detach()), hub)
+        server, client = Stream(ours, hub), Stream(socket.socket(fileno=theirs.detach()), hub)
         client.sock.setblocking(False)
         greeting = gevent.spawn(server.start_tls, certificate.server())
         client.start_tls(certificate.client(), NAME)
@@ -64,7 +60,7 @@ def connected(hub: Any, certificate: Pair) -> Iterator[tuple[TlsStream, TlsStrea
 
 
 @pytest.fixture
-def ends(hub: Any, certificate: Pair) -> Iterator[tuple[TlsStream, TlsStream]]:
+def ends(hub: Any, certificate: Pair) -> Iterator[tuple[Stream, Stream]]:
     with connected(hub, certificate) as both:
         yield both
 
@@ -76,7 +72,7 @@ def everything(stream: Stream) -> bytes:
     return data
 
 
-def test_both_ways(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_both_ways(ends: tuple[Stream, Stream]) -> None:
     server, client = ends
     client.send(b"ping")
     assert server.recv() == b"ping"
@@ -86,7 +82,7 @@ def test_both_ways(ends: tuple[TlsStream, TlsStream]) -> None:
     assert client.tls._object.version() in ("TLSv1.2", "TLSv1.3")
 
 
-def test_a_big_write_waits_for_its_reader(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_a_big_write_waits_for_its_reader(ends: tuple[Stream, Stream]) -> None:
     server, client = ends
     writer = gevent.spawn(server.send, BIG)
     received = b""
@@ -96,7 +92,7 @@ def test_a_big_write_waits_for_its_reader(ends: tuple[TlsStream, TlsStream]) -> 
     assert received == BIG
 
 
-def test_a_write_without_waiting_takes_what_fits(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_a_write_without_waiting_takes_what_fits(ends: tuple[Stream, Stream]) -> None:
     server, client = ends
     taken = 0
     with pytest.raises(BlockingIOError):
@@ -109,7 +105,7 @@ def test_a_write_without_waiting_takes_what_fits(ends: tuple[TlsStream, TlsStrea
     assert len(received) == taken
 
 
-def test_small_reads_lose_nothing(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_small_reads_lose_nothing(ends: tuple[Stream, Stream]) -> None:
     """What has been decrypted already is not waited for on the socket."""
     server, client = ends
     client.send(b"hello world")
@@ -118,7 +114,7 @@ def test_small_reads_lose_nothing(ends: tuple[TlsStream, TlsStream]) -> None:
         server.recv_now(5)
 
 
-def test_a_close_is_a_clean_end(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_a_close_is_a_clean_end(ends: tuple[Stream, Stream]) -> None:
     server, client = ends
     server.send(b"bye")
     server.close()
@@ -126,7 +122,7 @@ def test_a_close_is_a_clean_end(ends: tuple[TlsStream, TlsStream]) -> None:
     assert client.tls._object.shared_ciphers  # still whole
 
 
-def test_one_side_can_end_before_the_other(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_one_side_can_end_before_the_other(ends: tuple[Stream, Stream]) -> None:
     server, client = ends
     client.send(b"that was all")
     client.end_writing()
@@ -135,7 +131,7 @@ def test_one_side_can_end_before_the_other(ends: tuple[TlsStream, TlsStream]) ->
     assert client.recv() == b"but I go on"
 
 
-def test_a_reset_does_not_say_goodbye(ends: tuple[TlsStream, TlsStream]) -> None:
+def test_a_reset_does_not_say_goodbye(ends: tuple[Stream, Stream]) -> None:
     """A cut answer must not look whole, as it would with a close_notify before the reset."""
     server, client = ends
     server.send(b"half of it")
@@ -150,8 +146,8 @@ def test_a_reset_does_not_say_goodbye(ends: tuple[TlsStream, TlsStream]) -> None
 # --- handshakes
 
 
-def greet(hub: Any, ours: Any, certificate: Pair, **more: Any) -> TlsStream:
-    stream = TlsStream(ours, hub)
+def greet(hub: Any, ours: Any, certificate: Pair, **more: Any) -> Stream:
+    stream = Stream(ours, hub)
     try:
         stream.start_tls(certificate.server(), **more)
     except BaseException:
@@ -162,7 +158,7 @@ def greet(hub: Any, ours: Any, certificate: Pair, **more: Any) -> TlsStream:
 
 def test_bytes_that_were_read_before_belong_to_the_handshake(hub: Any, certificate: Pair) -> None:
     with tcp_pair() as (ours, theirs):
-        client = TlsStream(socket.socket(fileno=theirs.detach()), hub)
+        client = Stream(socket.socket(fileno=theirs.detach()), hub)
         client.sock.setblocking(False)
         greeting = gevent.spawn(client.start_tls, certificate.client(), NAME)
         gevent.sleep(0.01)
@@ -196,7 +192,7 @@ def test_a_handshake_that_does_not_go_on_can_be_broken_off(hub: Any, certificate
 
 def handshake(hub: Any, certificate: Pair, tls: BackendTls, name: str) -> bool:
     with tcp_pair() as (ours, theirs):
-        client = TlsStream(socket.socket(fileno=theirs.detach()), hub)
+        client = Stream(socket.socket(fileno=theirs.detach()), hub)
         client.sock.setblocking(False)
         greeting = gevent.spawn(_quietly, greet, hub, ours, certificate)
         try:

@@ -1,0 +1,69 @@
+"""Where the modules of the data path come from: compiled for this machine, or as they are written.
+
+Runs before any other module of the package is imported, so it knows only the standard library. A build
+belongs to the exact sources it was made from: its directory is named after their digest, so a stale
+one is never found. ``LB_NATIVE=0`` leaves a build aside.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.abc import MetaPathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+COMPILED = (
+    "lb.http1.fields", "lb.http1.request", "lb.http1.response", "lb.http1.chunked", "lb.http1.forwarded",
+    "lb.policies.latency", "lb.policies.peak_ewma", "lb.policies.pairs", "lb.policies.score",
+    "lb.resilience.outlier", "lb.state.tickets",
+    "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.cells", "lb.proxy.connection",
+    "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange", "lb.proxy.forward",
+    "lb.proxy.front", "lb.proxy.member", "lb.proxy.pool", "lb.proxy.reply", "lb.proxy.router",
+    "lb.proxy.serve", "lb.proxy.stream",
+)  # fmt: skip
+"""What a request passes through. They are compiled together: their classes know each other's layout."""
+
+_SOURCES = ("model.py", "errors.py", "http1", "policies", "resilience", "state", "proxy")
+"""A compiled module checks the types it is handed, so those that it does not contain count as well."""
+
+PACKAGE = Path(__file__).parent.parent
+BUILDS = PACKAGE / "_native"
+SUFFIX = EXTENSION_SUFFIXES[0]
+
+
+class CompiledFinder(MetaPathFinder):
+    """Finds the modules of one build: files named by module, ``lb.proxy.core.cpython-311-….so``."""
+
+    def __init__(self, build: Path) -> None:
+        self.files = {file.name.removesuffix(SUFFIX): str(file) for file in build.iterdir()}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        file = self.files.get(fullname)
+        return spec_from_file_location(fullname, file) if file is not None else None
+
+
+def build_directory() -> Path:
+    """Where a build of these sources for this interpreter is, or would be."""
+    digest = sha256(SUFFIX.encode())
+    for source in _SOURCES:
+        for file in sorted((PACKAGE / source).glob("*.py")) or [PACKAGE / source]:
+            digest.update(b"%b\0%b\0" % (file.name.encode(), file.read_bytes()))
+    return BUILDS / digest.hexdigest()[:16]
+
+
+def prefer_compiled() -> None:
+    """From now on imports take the compiled modules, if there are any of these very sources."""
+    if os.environ.get("LB_NATIVE") != "0" and BUILDS.is_dir() and (build := build_directory()).is_dir():
+        sys.meta_path.insert(0, CompiledFinder(build))
+
+
+def is_compiled() -> bool:
+    """Whether this process runs the compiled data path."""
+    return any(isinstance(finder, CompiledFinder) for finder in sys.meta_path)
