@@ -139,6 +139,10 @@ class RequestHead:
         return self.fields.close or not self.fields.keep_alive
 
 
+NO_HEAD: Final = RequestHead(b"", b"", 1, b"", RequestFields(b""))
+"""Of a request that could not be read."""
+
+
 def find_head_end(buffer: bytes, seen: int = 0) -> int:
     """Index behind the head's empty line, or 0 if it is not complete yet. ``seen``: how much of it was
     looked at before; a head that comes byte by byte must not cost the square of its length.

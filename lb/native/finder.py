@@ -18,17 +18,21 @@ from pathlib import Path
 from types import ModuleType
 
 COMPILED = (
+    "lb.config.url_paths",
     "lb.http1.fields", "lb.http1.request", "lb.http1.response", "lb.http1.chunked", "lb.http1.forwarded",
     "lb.policies.latency", "lb.policies.peak_ewma", "lb.policies.pairs", "lb.policies.score",
+    "lb.policies.round_robin", "lb.policies.weighted_round_robin", "lb.policies.least_connections",
+    "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
     "lb.resilience.outlier", "lb.state.tickets",
-    "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.cells", "lb.proxy.connection",
-    "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange", "lb.proxy.forward",
-    "lb.proxy.front", "lb.proxy.member", "lb.proxy.pool", "lb.proxy.reply", "lb.proxy.router",
-    "lb.proxy.serve", "lb.proxy.stream",
+    "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
+    "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange",
+    "lb.proxy.forward", "lb.proxy.front", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
+    "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.stream",
+    "lb.proxy.upload",
 )  # fmt: skip
 """What a request passes through. They are compiled together: their classes know each other's layout."""
 
-_SOURCES = ("model.py", "errors.py", "http1", "policies", "resilience", "state", "proxy")
+_SOURCES = ("model.py", "errors.py", "config/url_paths.py", "http1", "policies", "resilience", "state", "proxy")
 """A compiled module checks the types it is handed, so those that it does not contain count as well."""
 
 PACKAGE = Path(__file__).parent.parent

@@ -19,6 +19,7 @@ from socket import MSG_DONTWAIT
 from time import gmtime, monotonic, strftime, time
 from typing import Literal
 
+from lb.http1.request import NO_HEAD
 from lb.proxy.exchange import Exchange
 from lb.state.layout import W_LOG_DROPPED
 
@@ -194,7 +195,7 @@ def _json_line(exchange: Exchange, offset: float) -> str:
     started = exchange.started
     member = exchange.member
     first_byte_at = exchange.first_byte_at
-    if head is None:
+    if head is NO_HEAD:
         who, target, version = _who(exchange.caller.address, b"", b""), "null", "null"
     else:
         raw = head.target
@@ -227,7 +228,7 @@ def _combined_line(exchange: Exchange, offset: float) -> str:
     head = exchange.head
     when = strftime("%d/%b/%Y:%H:%M:%S +0000", gmtime(exchange.started + offset))
     client = combined_text(exchange.caller.address) or "-"
-    if head is None:
+    if head is NO_HEAD:
         return f'{client} - - [{when}] "-" {exchange.status} {exchange.bytes_out} "-" "-"\n'
     line = f"{combined_text(head.method)} {combined_text(head.target)} HTTP/1.{head.version_minor}"
     referer = combined_text(head.fields.value(b"referer")) or "-"

@@ -43,7 +43,33 @@ class RequestBody(Protocol):
     def waited(self, seconds: float) -> None: ...
 
 
-class WireBody:
+class Sendable:
+    """Wire bytes that wait to be sent, and those that were: kept while they are few, to be sent again."""
+
+    def __init__(self) -> None:
+        self.is_replayable = True
+        self._ready = b""
+        self._sent = b""
+
+    def take(self) -> bytes:
+        """Wire bytes to send now (perhaps none); remembers them while the body can still be replayed."""
+        ready = self._ready
+        self._ready = b""
+        if self.is_replayable:
+            if len(self._sent) + len(ready) <= REPLAY_BYTES:
+                self._sent = self._sent + ready if self._sent else ready
+            else:
+                self.is_replayable = False
+                self._sent = b""
+        return ready
+
+    def replay(self) -> None:
+        """The next ``take`` starts from the beginning again (only while ``is_replayable``)."""
+        self._ready = self._sent + self._ready
+        self._sent = b""
+
+
+class WireBody(Sendable):
     """Content-Length or chunked, from what came with the head and then from the socket.
 
     Raises RequestError: ``bad_chunk``, ``body_truncated``, ``body_timeout``, ``body_too_large``,
@@ -51,17 +77,15 @@ class WireBody:
     """
 
     def __init__(self, stream: Readable, fields: RequestFields) -> None:
+        super().__init__()
         self.stream = stream
         self.received = 0
         self.is_done = False
-        self.is_replayable = True
         self.rest = b""
         self.expects_continue = fields.expect_continue
         self._limit: int | None = None
         self._remaining = fields.content_length
         self._decoder = ChunkedDecoder() if fields.chunked else None
-        self._ready = b""
-        self._sent = b""
         self._waited_s = 0.0
         self._window_bytes = 0
 
@@ -114,23 +138,6 @@ class WireBody:
             self.rest = decoder.unused
             self._ready += encode_trailers(decoder.trailers) if decoder.trailers else LAST_CHUNK
 
-    def take(self) -> bytes:
-        """Wire bytes to send now (perhaps none); remembers them while the body can still be replayed."""
-        ready = self._ready
-        self._ready = b""
-        if self.is_replayable:
-            if len(self._sent) + len(ready) <= REPLAY_BYTES:
-                self._sent = self._sent + ready if self._sent else ready
-            else:
-                self.is_replayable = False
-                self._sent = b""
-        return ready
-
-    def replay(self) -> None:
-        """The next ``take`` starts from the beginning again (only while ``is_replayable``)."""
-        self._ready = self._sent + self._ready
-        self._sent = b""
-
     def read(self) -> bool:
         """Reads what the socket has; False if it has nothing now."""
         try:
@@ -155,21 +162,19 @@ class WireBody:
             self._window_bytes = 0
 
 
-class InputBody:
+class InputBody(Sendable):
     """The body of a WSGI request: whatever server reads it for us, in pieces that it gives only whole."""
 
     def __init__(self, source: Any, length: int) -> None:
         """``length``: Content-Length, or -1 for a chunked body that the server decodes."""
+        super().__init__()
         self.received = 0
         self.is_done = length == 0
-        self.is_replayable = True
         self.expects_continue = False
         self.rest = b""
         self.stream = InputStream(source)
         self._length = length
         self._limit: int | None = None
-        self._ready = b""
-        self._sent = b""
 
     def framing(self) -> bytes:
         return b"Transfer-Encoding: chunked\r\n" if self._length < 0 else b"Content-Length: %d\r\n" % self._length
@@ -179,9 +184,6 @@ class InputBody:
         if limit is not None and self._length > limit:
             raise RequestError("body_too_large")
 
-    take = WireBody.take
-    replay = WireBody.replay
-
     def read(self) -> bool:
         """As on a socket; of bytes that are late, a whole piece has to come first."""
         want = INPUT_PIECE_BYTES if self._length < 0 else min(INPUT_PIECE_BYTES, self._length - self.received)
@@ -189,8 +191,8 @@ class InputBody:
             data = self.stream.recv_now(want)
         except BlockingIOError:
             return False
-        except OSError as error:
-            raise RequestError("body_truncated", str(error)) from error
+        except OSError as broken:
+            raise RequestError("body_truncated", str(broken)) from broken
         except Exception as error:
             raise RequestError("bad_chunk", type(error).__name__) from error
         if not data:

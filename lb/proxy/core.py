@@ -48,7 +48,9 @@ class Core:
         log: AccessLogWriter,
         *,
         unknown_methods: bool,
+        basis: object = None,
     ) -> None:
+        """``basis``: what must not go while this core is in use."""
         self.generation = generation
         self.pools = tuple(pools)
         self.log = log
@@ -56,6 +58,7 @@ class Core:
         self._algo_cells = algo_cells
         self._unrouted = unrouted
         self._unknown_methods = unknown_methods
+        self._basis = basis
 
     def route(self, head: RequestHead) -> LiveRoute:
         """The route of a request; RequestError if it has none or its method is not for us."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lb.http1.forwarded import Caller
 from lb.http1.request import IDEMPOTENT_METHODS, RequestHead
@@ -33,9 +33,9 @@ class Exchange:
     )  # fmt: skip
 
     def __init__(
-        self, head: RequestHead | None, caller: Caller, ids: tuple[bytes, bytes], deadline: Deadline, started: float
+        self, head: RequestHead, caller: Caller, ids: tuple[bytes, bytes], deadline: Deadline, started: float
     ) -> None:
-        self.head: Any = head
+        self.head = head
         self.caller = caller
         self.request_id, self.span = ids
         self.deadline = deadline

@@ -13,7 +13,7 @@ from time import monotonic
 from lb.errors import ClientEnded, LbError, RequestError
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.proxy_protocol import parse as parse_proxy_header
-from lb.http1.request import RequestHead, find_head_end, parse_request
+from lb.http1.request import NO_HEAD, RequestHead, find_head_end, parse_request
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
 from lb.proxy.connection import ClientConnection
@@ -180,7 +180,7 @@ class RequestServer:
         """Answers what could not be read as a request, and ends the connection."""
         self._machine.worker_cells.counters[W_HEAD_ERRORS] += 1
         caller = Caller(connection.peer, connection.entrance.scheme, b"", b"", b"", b"")
-        exchange = Exchange(None, caller, self._ids.new(), deadline, monotonic())
+        exchange = Exchange(NO_HEAD, caller, self._ids.new(), deadline, monotonic())
         core = connection.entrance.core()
         answer = core.error(exchange, error)
         exchange.status = answer.status

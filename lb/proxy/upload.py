@@ -63,9 +63,10 @@ class Upload:
                 return False
             self._unsent = memoryview(self._body.take())
         try:
-            self._unsent = self._unsent[self._connection.send_now(self._unsent) :]
+            sent = self._connection.send_now(self._unsent)
         except BlockingIOError:
             return False
+        self._unsent = self._unsent[sent:]
         return True
 
     def _wait(self) -> None:

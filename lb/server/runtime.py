@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from random import Random, SystemRandom
 from time import monotonic, monotonic_ns
 from typing import Any
-from weakref import WeakSet
 
 import gevent
 
@@ -35,7 +34,7 @@ from lb.proxy.routes import LiveRoute, local_action
 from lb.server import control
 from lb.server.local_tickets import LocalTickets
 from lb.server.missed import Missed
-from lb.server.retired import RetiredSegments
+from lb.server.retired import Basis, RetiredSegments
 from lb.server.status import readiness, status_routes
 from lb.state.layout import SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.segment import Segment, SegmentError
@@ -69,7 +68,7 @@ class Runtime:
         self._checked_at = 0.0
         self._missed = Missed()
         self._flushed_at = 0.0
-        self._cores: WeakSet[Core] = WeakSet()
+        self._basis = Basis()
         self._retired = RetiredSegments()
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
@@ -152,8 +151,8 @@ class Runtime:
             _log.error("segment=%s error=%s", self.snapshot.segment, error)
             return
         _log.warning("segment=%s slot=%d rejoined", self.snapshot.segment, self.slot.index)
-        self._retired.add(left, self._cores)
-        self._cores = WeakSet()
+        self._retired.add(left, self._basis)
+        self._basis = Basis()
         self._health_seen = -1
         self._compose()
 
@@ -179,14 +178,14 @@ class Runtime:
         kind = StrictRouter if config.ambiguous_paths == "reject" else Router
         self.traffic = Core(
             self.snapshot.generation, kind(routes), pools.values(), algo_cells, unrouted, log,
-            unknown_methods=config.unknown_methods,
+            unknown_methods=config.unknown_methods, basis=self._basis,
         )  # fmt: skip
         status = status_routes(cells.of("route:(status)"), self._ready, control.metrics_from(pools[built_in.id]))
         quiet = AccessLogWriter("", "json", self.worker_cells.counters)
         self.status = Core(
-            self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet, unknown_methods=False
-        )
-        self._cores.update((self.traffic, self.status))
+            self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet,
+            unknown_methods=False, basis=self._basis,
+        )  # fmt: skip
 
     def _log_writer(self) -> AccessLogWriter:
         """One for the worker's life: requests that an older core began are logged by it too."""

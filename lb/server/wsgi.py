@@ -26,7 +26,7 @@ from werkzeug.wsgi import ClosingIterator
 from lb.errors import AnswerAborted, ConfigError, LbError, RequestError
 from lb.http1.fields import MAX_HEAD_BYTES
 from lb.http1.forwarded import Caller, RequestIds, describe
-from lb.http1.request import RequestFields, RequestHead, parse_request
+from lb.http1.request import NO_HEAD, RequestFields, RequestHead, parse_request
 from lb.proxy.answer import NO_BODY, Answer
 from lb.proxy.body import INPUT_PIECE_TIMEOUT_S, InputBody
 from lb.proxy.core import Core
@@ -97,7 +97,7 @@ class Application:
         core = runtime.traffic
         peer = str(environ.get("REMOTE_ADDR") or "").encode("latin-1")
         scheme = b"https" if environ.get("wsgi.url_scheme") == "https" else b"http"
-        exchange = Exchange(None, Caller(peer, scheme, b"", b"", b"", b""), self._ids.new(), deadline, monotonic())
+        exchange = Exchange(NO_HEAD, Caller(peer, scheme, b"", b"", b"", b""), self._ids.new(), deadline, monotonic())
         runtime.sweeper.deadlines.add(deadline)
         try:
             head = exchange.head = self._head(environ, exchange, runtime)

@@ -71,7 +71,7 @@ def test_a_build_can_be_left_aside(package: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_is_compiled_exists_and_counts() -> None:
     for name in COMPILED:
         assert (finder.PACKAGE.parent / f"{name.replace('.', '/')}.py").is_file(), name
-        assert name.split(".")[1] in finder._SOURCES, name
+        assert {name.split(".")[1], f"{'/'.join(name.split('.')[1:])}.py"} & set(finder._SOURCES), name
 
 
 def test_the_tests_themselves_run_the_sources() -> None:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.http1.forwarded import Caller
-from lb.http1.request import RequestHead, parse_fields
+from lb.http1.request import NO_HEAD, RequestHead, parse_fields
 from lb.model import Route
 from lb.proxy.access_log import BATCH_LINES, MAX_TEXT_BYTES, AccessLogWriter, combined_text, json_text
 from lb.proxy.deadlines import Deadline
@@ -33,7 +33,7 @@ from tests.unit.proxy.live import IDS
 Style = Literal["json", "combined"]
 
 
-def finished(head: RequestHead | None, *, client: bytes = b"203.0.113.9", **said: Any) -> Exchange:
+def finished(head: RequestHead, *, client: bytes = b"203.0.113.9", **said: Any) -> Exchange:
     exchange = Exchange(head, Caller(client, b"http", b"", b"", b"", b""), IDS, Deadline(None), 100.0)
     exchange.ended = 100.25
     exchange.status = 200
@@ -107,10 +107,10 @@ def test_a_standard_output_that_nobody_reads_stalls_nobody(kind: str) -> None:
         "from lb.proxy.access_log import AccessLogWriter\n"
         "from lb.proxy.cells import private_cells\n"
         "from lb.state.layout import W_LOG_DROPPED\n"
-        "from tests.unit.proxy.test_access_log import finished\n"
+        "from tests.unit.proxy.test_access_log import NO_HEAD, finished\n"
         "counters = private_cells().counters\n"
         "log = AccessLogWriter('-', 'json', counters)\n"
-        "for _ in range(5000): log.add(finished(None))\n"
+        "for _ in range(5000): log.add(finished(NO_HEAD))\n"
         "log.flush()\n"
         "raise SystemExit(0 if 0 < counters[W_LOG_DROPPED] < 5000 else 3)\n"
     )
@@ -123,7 +123,7 @@ def test_a_standard_output_that_nobody_reads_stalls_nobody(kind: str) -> None:
 
 
 def test_what_was_no_request_has_a_line_too(log: Any, tmp_path: Path) -> None:
-    line = json.loads(only_line(log(), finished(None, status=400, reason="bad_request"), tmp_path))
+    line = json.loads(only_line(log(), finished(NO_HEAD, status=400, reason="bad_request"), tmp_path))
     assert (line["status"], line["reason"], line["target"], line["route"]) == (400, "bad_request", None, None)
     assert (line["method"], line["host"], line["version"]) == (None, None, None)
     assert line["first_byte_us"] is None
@@ -147,7 +147,9 @@ def test_combined_is_what_every_tool_reads(log: Any, tmp_path: Path) -> None:
 
 
 def test_combined_of_what_was_no_request(log: Any, tmp_path: Path) -> None:
-    assert only_line(log("combined"), finished(None, client=b"", status=400), tmp_path).endswith(b'] "-" 400 0 "-" "-"')
+    assert only_line(log("combined"), finished(NO_HEAD, client=b"", status=400), tmp_path).endswith(
+        b'] "-" 400 0 "-" "-"'
+    )
 
 
 # --- hostile bytes
