@@ -1,6 +1,7 @@
 # make run    the balancer on http://127.0.0.1:5000 with six demo backends
 # make test   everything the tests need, then lint and the tests
 # make setup  only the development environment
+# make native the data path as C: half the user time per request (a C compiler, half a minute)
 # make lint   ruff, mypy --strict, the import contracts
 # make bench  figures beside nginx, HAProxy, Caddy and Traefik (minutes)
 # make chaos  the tests that kill, pause and fill, at full size (hours; in small they are part of `make test`)
@@ -9,7 +10,7 @@ PY := .venv/bin/python
 SETUP := tools/setup.sh
 
 .DEFAULT_GOAL := run
-.PHONY: run test setup lint bench chaos
+.PHONY: run test setup native lint bench chaos
 
 run:
 	@$(SETUP) run
@@ -17,6 +18,9 @@ run:
 
 setup:
 	@$(SETUP) development
+
+native:
+	@$(SETUP) native
 
 test:
 	@$(SETUP) test

@@ -2,8 +2,9 @@
 # Makes what a target of the Makefile needs, and nothing the second time.
 #
 #   tools/setup.sh run          .venv with the package
-#   tools/setup.sh development  and the tools of `make lint` and `make test`
-#   tools/setup.sh test         and, on CI as root, the programs that tests start
+#   tools/setup.sh native       and the data path compiled
+#   tools/setup.sh development  .venv with the package and the tools of `make lint` and `make test`
+#   tools/setup.sh test         and the data path compiled, and, on CI as root, the programs that tests start
 #   tools/setup.sh bench        and what `make bench` draws with
 #
 # Works as root or not. What is missing and cannot be installed here is said in one line, exit 1.
@@ -12,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 # program:Debian package, for each program that a test starts and this repository does not bring.
-TEST_PROGRAMS=(ss:iproute2 ip:iproute2 iptables:iptables slowhttptest:slowhttptest unshare:util-linux prlimit:util-linux)
+TEST_PROGRAMS=(gcc:gcc ss:iproute2 ip:iproute2 iptables:iptables slowhttptest:slowhttptest unshare:util-linux prlimit:util-linux)
 
 fail() {
   echo "setup: $*" >&2
@@ -84,11 +85,19 @@ install_test_programs() {
   install_packages "${missing[@]}" || echo "setup: tests will miss ${missing[*]} (apt-get install ${missing[*]})" >&2
 }
 
+has_development() {
+  [[ -f $VENV/.installed-development && $(<"$VENV/.installed-development") == $(cksum pyproject.toml) ]]
+}
+
 case ${1:-run} in
   run)
     make_venv
-    [[ -f $VENV/.installed-development && $(<"$VENV/.installed-development") == $(cksum pyproject.toml) ]] ||
-      install_package run ""
+    has_development || install_package run ""
+    ;;
+  native)
+    make_venv
+    has_development || install_package native "[native]"
+    "$VENV/bin/lb" native
     ;;
   development)
     make_venv
@@ -98,10 +107,12 @@ case ${1:-run} in
     make_venv
     install_package development "[dev]"
     install_test_programs
+    "$VENV/bin/lb" native --if-possible
     ;;
   bench)
     make_venv
     install_package bench "[dev,bench]"
+    "$VENV/bin/lb" native --if-possible
     ;;
-  *) fail "unknown target '$1': run, development, test or bench" ;;
+  *) fail "unknown target '$1': run, native, development, test or bench" ;;
 esac

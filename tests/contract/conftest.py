@@ -19,7 +19,9 @@ from tests.contract.origin import ScriptedOrigin, scripted_origin
 from tests.support.balancer import Balancer, running_balancer
 from tests.support.certificates import self_signed
 
-SUBJECTS = ("worker", "wsgi", "werkzeug")
+WORKERS = ("worker", "uncompiled")
+"""Our own worker, as `lb native` left it and as it is written."""
+SUBJECTS = (*WORKERS, "wsgi", "werkzeug")
 UNPROBED = {"type": "none"}
 QUICK = {"connect": "300ms", "first_byte": "400ms", "idle": "400ms", "total": "1s"}
 
@@ -156,6 +158,12 @@ def worker(scene: Scene) -> Iterator[Balancer]:
 
 
 @pytest.fixture(scope="session")
+def uncompiled(scene: Scene) -> Iterator[Balancer]:
+    with running_balancer(scene.config, "uncompiled") as balancer:
+        yield balancer
+
+
+@pytest.fixture(scope="session")
 def wsgi(scene: Scene) -> Iterator[Balancer]:
     with running_balancer(scene.config, "wsgi") as balancer:
         yield balancer
@@ -173,6 +181,6 @@ def find_subject(request: pytest.FixtureRequest) -> Callable[[str], Subject]:
 
     def find(name: str) -> Subject:
         found: Balancer | Subject = request.getfixturevalue(name)
-        return Live(found.port, ends_connections=name == "worker") if isinstance(found, Balancer) else found
+        return Live(found.port, ends_connections=name in WORKERS) if isinstance(found, Balancer) else found
 
     return find

@@ -25,7 +25,8 @@ from tests.support.ports import free_ports
 from tests.support.raw_client import exchange
 from tests.support.shared_state import inflight
 
-Subject = Literal["worker", "wsgi"]
+Subject = Literal["worker", "uncompiled", "wsgi"]
+"""``worker`` and ``wsgi`` run the compiled data path where there is one."""
 START_DEADLINE_S = 20.0
 PROJECT = Path(__file__).resolve().parents[2]
 _GUNICORN = (sys.executable, "-m", "gunicorn")
@@ -126,16 +127,17 @@ def running_balancer(
         with contextlib.ExitStack() as stack:
             stack.callback(_remove_segment, state_dir)
             command = (*through, *gunicorn, *_options(subject, ports["traffic"], settings))
-            process = stack.enter_context(_running(command, file, environ or {}))
+            environ = {**(environ or {}), **({"LB_NATIVE": "0"} if subject == "uncompiled" else {})}
+            process = stack.enter_context(_running(command, file, environ))
             balancer = Balancer(ports, process, state_dir, subject)
             _wait_until_serving(balancer)
             if with_controller:
-                stack.enter_context(_running(_CONTROLLER, file, environ or {}))
+                stack.enter_context(_running(_CONTROLLER, file, environ))
             yield balancer
 
 
 def _options(subject: Subject, port: int, settings: str) -> tuple[str, ...]:
-    if subject == "worker":
+    if subject != "wsgi":
         return ("-c", f"python:{settings}", "lb.wsgi:app")
     return ("-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
-import select
 import signal
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from types import TracebackType
 
 PATIENCE_S = 20.0
@@ -54,8 +54,7 @@ class Child:
     def hear(self) -> list[str]:
         """The next line's words. Fails when the other side is gone or silent for too long."""
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self.reads], [], [], PATIENCE_S)
-            assert ready, f"nothing heard for {PATIENCE_S:g} s"
+            assert wait([self.reads], PATIENCE_S), f"nothing heard for {PATIENCE_S:g} s"
             chunk = os.read(self.reads, 65536)
             assert chunk, "the other side is gone"
             self._buffer += chunk

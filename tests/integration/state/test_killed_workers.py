@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import select
 import signal
 import time
 from contextlib import ExitStack
+from multiprocessing.connection import wait
 
 from lb.state import slot as slot_module
 from lb.state.layout import C_BYTES_OUT, C_COUNT
@@ -55,7 +55,7 @@ class Counting:
 def drain_for(workers: list[Counting], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
-        ready, _, _ = select.select([worker.child.reads for worker in workers], [], [], left)
+        ready = wait([worker.child.reads for worker in workers], left)
         for worker in workers:
             if worker.child.reads in ready:
                 worker.drain()
