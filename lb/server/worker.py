@@ -31,7 +31,7 @@ from lb.server.listeners import listener_of_each
 from lb.server.runtime import Runtime
 
 DRAIN_IDLE_S = 5.0
-BOOT_FAILED_STATUS = 1
+FAILED_STATUS = 1
 """Not gunicorn's 3 or 4: those make the arbiter give up, and healthy workers with it."""
 
 
@@ -48,7 +48,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         except BaseException:
             self.log.exception("worker cannot start")
             sleep(1.0)  # the arbiter starts the next one at once
-            sys.exit(BOOT_FAILED_STATUS)
+            sys.exit(FAILED_STATUS)
 
     def notify(self) -> None:
         """The heartbeat. With the arbiter gone this worker serves what it has and ends, instead of vanishing."""
@@ -56,6 +56,12 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         if self.ppid != os.getppid() and self.alive:
             self.log.warning("arbiter is gone: draining")
             self.alive = False
+
+    def handle_abort(self, sig: int, frame: object) -> None:
+        """The arbiter gives this worker up as stuck. It ends here: gunicorn's SystemExit would come out wherever
+        it is stuck, and some places swallow one."""
+        self.cfg.worker_abort(self)
+        os._exit(FAILED_STATUS)
 
     def load_wsgi(self) -> None:
         """Nothing of it is used here, and nothing may fail here."""

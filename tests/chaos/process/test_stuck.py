@@ -38,7 +38,7 @@ def test_a_worker_that_spins_is_replaced_and_holds_nobody_up(balancer: Balancer)
         os.kill(stuck.pid, signal.SIGUSR2)
         began = time.monotonic()
         while stuck.is_running() and stuck.status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() - began < TIMEOUT_S + 2 * ARBITER_LOOKS_EACH_S + SLACK_S
+            assert time.monotonic() - began < TIMEOUT_S + 2 * ARBITER_LOOKS_EACH_S + SLACK_S, balancer.log()
             tally.wait_for(tally.ok + 10)
         assert time.monotonic() - began > TIMEOUT_S / 2, "it was not the watchdog"
         wait_for("another worker", lambda: len(balancer.workers()) == 2, SLACK_S)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.integration.wire.conftest import Lane
 from tests.support.behaviours import OK, answering
 
-SLOW_S = 0.6
+SLOW_S = 0.4
 SLOW = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"
 FAILING = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
 
@@ -22,7 +22,7 @@ def test_row_50_a_slow_backend_does_not_slow_the_others(lane: Lane) -> None:
         asked = list(clients.map(lambda _: timed(lane), range(48)))
     quick = sorted(took_s for took_s, body in asked if body == b"ok")
     assert len(quick) >= 12
-    assert quick[len(quick) * 3 // 4] < SLOW_S / 2
+    assert quick[len(quick) // 2] < SLOW_S / 2
     assert len(asked) - len(quick) >= 12, "round robin asks it as often"
 
 
