@@ -69,6 +69,6 @@ def test_a_worker_that_cannot_start_leaves_the_arbiter_alone() -> None:
     """Statuses 3 and 4 would make gunicorn give up, and the healthy workers with it."""
     from gunicorn.arbiter import Arbiter
 
-    from lb.server.worker import BOOT_FAILED_STATUS
+    from lb.server.worker import FAILED_STATUS
 
-    assert BOOT_FAILED_STATUS not in (0, Arbiter.WORKER_BOOT_ERROR, Arbiter.APP_LOAD_ERROR)
+    assert FAILED_STATUS not in (0, Arbiter.WORKER_BOOT_ERROR, Arbiter.APP_LOAD_ERROR)
