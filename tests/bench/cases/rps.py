@@ -45,6 +45,14 @@ def _figures(plain: dict[str, Series], unique: dict[str, Series]) -> dict[str, l
     ours = plain["lb"]
     figures = {key: ratios(ours, plain[name]) for key, name in _FIGURES.items() if name in plain}
     figures |= {key: ratios(plain[name], ours) for key, name in _PER_CORE.items() if name in plain}
+    if "lb-as-written" in plain:
+        as_written = plain["lb-as-written"]
+        figures |= {
+            f"as_written_{key}": ratios(as_written, plain[name]) for key, name in _FIGURES.items() if name in plain
+        }
+        figures |= {
+            f"as_written_{key}": ratios(plain[name], as_written) for key, name in _PER_CORE.items() if name in plain
+        }
     if "nginx" in unique:
         figures["cpu_vs_nginx_unique"] = ratios(unique["lb"], unique["nginx"])
     return figures

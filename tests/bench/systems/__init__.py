@@ -9,6 +9,7 @@ SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         ours.WORKER_PATH,
+        ours.AS_WRITTEN,
         nginx.SAME,
         nginx.BARE,
         haproxy.SAME,

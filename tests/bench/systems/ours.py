@@ -1,6 +1,6 @@
 """``lb`` with everything on that is on by default: health checks, metrics, access log to a file,
-forwarded fields, request ids. Twice: the worker path under ``lb run``, and the WSGI path under
-stock ``gunicorn -k gevent``.
+forwarded fields, request ids. Three times: the worker path under ``lb run``, the same with what ``lb native``
+compiled left aside, and the WSGI path under stock ``gunicorn -k gevent``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from lb.native.finder import build_directory
 from lb.state import layout
 from tests.bench import ports
 from tests.bench.systems.base import Launch, Site, System
@@ -54,11 +56,19 @@ def _program() -> str | None:
 
 
 def _version(program: str) -> str:
-    return f"lb, Python {sys.version.split()[0]}"
+    return f"lb, Python {sys.version.split()[0]}, {'compiled' if build_directory().is_dir() else 'not compiled'}"
+
+
+def _version_as_written(program: str) -> str:
+    return f"lb, Python {sys.version.split()[0]}, as it is written"
 
 
 def _run(program: str, site: Site) -> Launch:
     return Launch([program, "-m", "lb.cli.main", "run", str(write_configuration(site))])
+
+
+def _run_as_written(program: str, site: Site) -> Launch:
+    return replace(_run(program, site), env={"LB_NATIVE": "0"})
 
 
 def _wsgi(program: str, site: Site) -> Launch:
@@ -139,6 +149,13 @@ WORKER_PATH = System(
     _remove_segment,
     access_log="access.log",
     note="worker path, everything on",
+)
+AS_WRITTEN = replace(
+    WORKER_PATH,
+    name="lb-as-written",
+    run=_run_as_written,
+    version=_version_as_written,
+    note="worker path, not compiled",
 )
 WSGI_PATH = System(
     "lb-wsgi",
