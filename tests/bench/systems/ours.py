@@ -153,7 +153,7 @@ WORKER_PATH = System(
 AS_WRITTEN = replace(
     WORKER_PATH,
     name="lb-as-written",
-    run=_run_as_written,
+    prepare=_run_as_written,
     version=_version_as_written,
     note="worker path, not compiled",
 )
