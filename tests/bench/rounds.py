@@ -26,6 +26,8 @@ class Series:
         self.whole_us: list[float] = []
         self.workers_us: list[float] = []
         self.samples: list[wrk.Sample] = []
+        self.lack = ""
+        """Work it should have done and did not: then its figures mean nothing."""
 
     def add(self, found: Measure, worker_pids: list[int]) -> None:
         self.whole_us.append(found.cpu_us_per_request())
@@ -40,6 +42,10 @@ class Series:
     def errors(self) -> int:
         return sum(sample.socket_errors + sample.bad_statuses for sample in self.samples)
 
+    @property
+    def is_valid(self) -> bool:
+        return not self.errors and not self.lack
+
     def latency_ms(self, percentile: str) -> float:
         """Median over the rounds of ``p50``, ``p90``, ``p99`` or ``p999``."""
         micros: list[int] = [getattr(sample, percentile) for sample in self.samples]
@@ -49,13 +55,14 @@ class Series:
         return {
             "cpu_us": self.whole_us,
             "cpu_us_workers": self.workers_us,
+            "lack": self.lack,
             "rounds": [asdict(sample) for sample in self.samples],
         }
 
 
 def ratios(dividend: Series, divisor: Series) -> list[float]:
-    """CPU per request of one ÷ the other, round by round; empty when either had errors: an error is cheap."""
-    if dividend.errors or divisor.errors:
+    """CPU per request of one ÷ the other, round by round; empty when either had errors or did not do all its work: that is cheap."""
+    if not (dividend.is_valid and divisor.is_valid):
         return []
     return paired_ratios(dividend.whole_us, divisor.whole_us)
 
@@ -63,7 +70,7 @@ def ratios(dividend: Series, divisor: Series) -> list[float]:
 def interleave(plan: Plan, balancers: list[Running], load: wrk.Load, path: str = "/") -> dict[str, Series]:
     """``plan.rounds`` measures of each, after a warm-up of one second each that is thrown away.
 
-    RuntimeError if one that should keep an access log did not write it, or lost a part it should have.
+    RuntimeError if one lost a part it should have.
     """
     series = {one.system.name: Series(one.system.name) for one in balancers}
     logs = {one.system.name: LineCount(one) for one in balancers}
@@ -78,7 +85,7 @@ def interleave(plan: Plan, balancers: list[Running], load: wrk.Load, path: str =
             _refuse_incomplete(one)
         print(f"  round {number + 1} of {plan.rounds}: {load.script} {path}", file=sys.stderr, flush=True)
     for name, log in logs.items():
-        log.check(warmed[name] + sum(sample.requests for sample in series[name].samples))
+        series[name].lack = log.lack(warmed[name] + sum(sample.requests for sample in series[name].samples))
     return series
 
 

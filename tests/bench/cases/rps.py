@@ -69,7 +69,7 @@ def _table(plan: Plan, title: str, series: dict[str, Series]) -> Table:
             f"{one.rps:,.0f}",
             *(f"{one.latency_ms(percentile):.2f}" for percentile in ("p50", "p90", "p99", "p999")),
             str(one.errors),
-            notes[one.name],
+            f"{notes[one.name]}; VOID: {one.lack}" if one.lack else notes[one.name],
         )
         for one in series.values()
     )
