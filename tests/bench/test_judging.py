@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench import figures, report
 from tests.bench.outcome import Table, paired_ratios
 
@@ -23,6 +25,18 @@ def test_no_figure_is_formed_where_there_were_errors() -> None:
 
 def test_rounds_that_disagree_about_the_must_decide_nothing() -> None:
     assert figures.judge({"cpu_vs_nginx": [1.4, 1.8, 3.6]}).rows[0][-1].startswith("UNDECIDED")
+    assert figures.judge({"cpu_vs_nginx": [1.8] * 8 + [3.6]}).rows[0][-1] == "aim met"
+    assert figures.judge({"cpu_vs_nginx": [1.8] * 5 + [3.6] * 4}).rows[0][-1].startswith("UNDECIDED")
+
+
+@pytest.mark.parametrize(
+    ("count", "left_out"),
+    [(1, 0), (3, 0), (4, 0), (5, 0), (7, 0), (8, 1), (9, 1), (15, 3)],
+)
+def test_the_interval_of_the_median_is_the_sign_tests(count: int, left_out: int) -> None:
+    """Conover, Practical Nonparametric Statistics, table of binomial sums at 90 %."""
+    rounds = [float(number) for number in range(count)]
+    assert figures.median_interval(rounds) == (float(left_out), float(count - 1 - left_out))
 
 
 def test_only_what_was_measured_is_judged() -> None:
