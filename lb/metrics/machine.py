@@ -9,6 +9,7 @@ from importlib.metadata import version
 from lb.metrics.family import Family
 from lb.metrics.processes import Place, own_place, parent_of
 from lb.metrics.reading import Counted
+from lb.native.finder import is_compiled
 from lb.state.layout import (
     SLOT_GENERATION,
     SLOT_PID,
@@ -71,8 +72,9 @@ def reloads(last: Reload | None) -> Iterator[Family]:
 
 
 def build_info() -> Family:
-    labels = ("version", "python", "gevent", "gunicorn")
-    values = (version("lb"), platform.python_version(), version("gevent"), version("gunicorn"))
+    labels = ("version", "python", "gevent", "gunicorn", "compiled")
+    compiled = str(is_compiled()).lower()
+    values = (version("lb"), platform.python_version(), version("gevent"), version("gunicorn"), compiled)
     return Family("lb_build_info", "gauge", "Always 1; the labels say what runs", labels, [(values, 1)])
 
 
