@@ -310,9 +310,15 @@ def test_retries_stay_within_the_requests_time(deadline: Deadline) -> None:
 
 def test_a_client_that_leaves_ends_the_backends_work(deadline: Deadline, sweeper: Sweeper) -> None:
     gone = Deadline(deadline.greenlet)
-    gone.set(0.0, "client_gone")
     with scene(deadline, "silent", "good", timeouts=PoolTimeouts(), on=("timeout", "reset")) as one:
-        sweeper.deadlines.add(gone)
+
+        def leave(_now: float) -> None:
+            """Once the backend works for it."""
+            if one.origins[0].complete() and not one.outcomes:
+                gone.set(0.0, "client_gone")
+                sweeper.deadlines.add(gone)
+
+        sweeper.every_sweep(leave)
         assert one.send().reason == "client_gone"
         assert one.origins[0].wait_until(lambda origin: origin.ended == 1)
         assert one.requests()[1] == 0
