@@ -17,10 +17,12 @@ find_ambiguity = re.compile(
     rb"""
       [;"<>\[\]^`{|}]                   # parameters; what RFC 3986 allows in no path
     | //                                # empty segments
-    | /(?:\.|%2[eE]){1,2}(?:/|\Z)       # dot segments, plain or escaped
+    | /(?:\.|%2[eE]|%20)+(?:/|\Z)       # segments of dots, plain or escaped, and spaces that Windows drops behind them
+    | /\([A-Za-z]\(                     # a session in the path, which ASP.NET cuts off
+    | (?::|%3[aA])(?:[$]|%24|:|%3[aA])  # NTFS streams
     | %(?: [01] | 7[fF]                 # NUL and other controls
          | 2[35fF] | 3[bBfF] | 5[cC]    # \x23 % / ; ? and backslash
-         | [cC][01] | [eE]0%[89] | [fF]0%8      # ASCII as overlong UTF-8 (RFC 3629 section 3)
+         | [cC][01] | [eE]0%[89] | [fF]0%8 | [fF][89a-fA-F]     # ASCII as overlong UTF-8 (RFC 3629 section 3)
          | (?![0-9A-Fa-f]{2}) )         # no escape at all
     """,
     re.VERBOSE,

@@ -15,6 +15,9 @@ from tempfile import TemporaryDirectory
 
 from lb.native.finder import BUILDS, COMPILED, PACKAGE, SUFFIX, build_directory
 
+READABLE = 0o755
+"""Whatever the umask: who runs the balancer is seldom who compiled it."""
+
 _RECIPE = """
 import sys
 from mypyc.build import mypycify
@@ -63,6 +66,7 @@ def _compiled(scratch: Path) -> Path:
     named = scratch / "named"
     named.mkdir()
     for file in (scratch / "built").rglob(f"*{SUFFIX}"):
+        file.chmod(READABLE)
         file.rename(named / ".".join(file.relative_to(scratch / "built").parts))
     return named
 
@@ -70,6 +74,8 @@ def _compiled(scratch: Path) -> Path:
 def _installed(named: Path) -> Path:
     final = build_directory()
     remove()
+    for directory in (BUILDS, named):
+        directory.chmod(READABLE)
     named.rename(final)
     return final
 

@@ -171,7 +171,7 @@ def _answer(exchange: Exchange, connection: BackendConnection, head: ResponseHea
     out = head.line + fields.kept
     if not fields.has_date:
         out += date_line()
-    reusable = head.reusable and (exchange.body is None or exchange.body.is_done)
+    reusable = head.reusable and exchange.upload is None  # what is left of a body would be the next request
     if head.status == 101:
         answer = Answer(101, head.line + fields.kept, NO_BODY, rest)
         answer.tunnel = connection

@@ -27,6 +27,7 @@ from lb.proxy.stream import RECV_BYTES
 from lb.state.layout import W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_UNDERSCORE_DROPPED
 
 _MAX_EMPTY_LINES_BYTES = 16
+_SAY_EVERY_S = 1.0
 _half_a_method = re.compile(rb"[A-Z]{1,20}").fullmatch
 _request_line = re.compile(rb"[A-Z]{3,20} [!-~]").match
 """No TLS hello begins with a letter: its first byte is 22 (RFC 8446 section 5.1), or above 127 (RFC 5246, E.2)."""
@@ -41,6 +42,7 @@ class RequestServer:
         self._ids = ids
         self._sweeper = sweeper
         self._replier = replier
+        self._tls_said_at = -_SAY_EVERY_S
 
     def serve(self, connection: ClientConnection, deadline: Deadline) -> bool:
         """Serves until the connection is quiet (True) or must end (False). OSError: it broke."""
@@ -83,11 +85,18 @@ class RequestServer:
                 self._machine.worker_cells.counters[W_TLS_FAILED] += 1
                 return self._refuse(connection, deadline, clear_text)
             except (OSError, Expired, ValueError) as failed:
-                self._machine.worker_cells.counters[W_TLS_FAILED] += 1
-                _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), entrance.id, failed)
+                self._tls_failed(connection, failed)
                 return False
         deadline.at = NEVER
         return True
+
+    def _tls_failed(self, connection: ClientConnection, failed: BaseException) -> None:
+        """Counted each time, said once a second: whoever sends junk does not fill the disk."""
+        self._machine.worker_cells.counters[W_TLS_FAILED] += 1
+        now = monotonic()
+        if now - self._tls_said_at >= _SAY_EVERY_S:
+            self._tls_said_at = now
+            _log.info("peer=%s listener=%s tls=%s", connection.peer.decode(), connection.entrance.id, failed)
 
     # --- a request
 

@@ -20,7 +20,7 @@ class TlsLayer:
     """Encrypts and decrypts for one connection. ``pending``: encrypted bytes not sent yet. ``was_cut``: the
     peer's end came without close_notify, so that anybody could have made it."""
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "_recv", "_send", "pending", "was_cut")
+    __slots__ = ("_decrypted", "_incoming", "_object", "_outgoing", "_recv", "_send", "pending", "was_cut")
 
     def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str | None, received: bytes) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -29,6 +29,8 @@ class TlsLayer:
         server_side = server_name is None
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
         self.was_cut = False
+        self._decrypted = b""
+        """What was decrypted ahead of its readers, to be able to say goodbye."""
         self._recv = sock.recv
         self._send = sock.send
         self.pending = memoryview(b"")
@@ -51,11 +53,14 @@ class TlsLayer:
         return True
 
     def recv_now(self, size: int) -> bytes:
+        if self._decrypted:
+            data, self._decrypted = self._decrypted[:size], self._decrypted[size:]
+            return data
         while True:
             try:
                 data = self._object.read(size)
             except ssl.SSLWantReadError:
-                self.flush_now()
+                self._flush_for_reader()
                 self.feed()
                 continue
             except ssl.SSLZeroReturnError:
@@ -63,13 +68,18 @@ class TlsLayer:
             except ssl.SSLEOFError:
                 self.was_cut = True
                 return b""
-            self.flush_now()
+            self._flush_for_reader()
             return data
+
+    def _flush_for_reader(self) -> None:
+        """A peer that takes no more may have said something before: that is still to be read."""
+        with suppress(ConnectionError):
+            self.flush_now()
 
     @property
     def has_more(self) -> bool:
         """Whether bytes are here that nobody has read: the kernel does not know of them any more."""
-        return bool(self._incoming.pending or self._object.pending())
+        return bool(self._decrypted or self._incoming.pending or self._object.pending())
 
     def send_now(self, data: bytes | memoryview) -> int:
         """Takes up to 64 KiB of plaintext; BlockingIOError while earlier bytes are still on their way."""
@@ -96,11 +106,20 @@ class TlsLayer:
                 return False
 
     def say_goodbye(self) -> None:
-        """close_notify, as far as it can be sent without waiting."""
+        """close_notify, as far as it can be sent without waiting. Reading may go on."""
+        self._decrypt_ahead()
         with suppress(ssl.SSLError, OSError, ValueError):
             self._object.unwrap()
         with suppress(OSError):
             self.flush_now()
+
+    def _decrypt_ahead(self) -> None:
+        """``unwrap`` reads on after it has sent close_notify, and throws away data that it finds."""
+        pieces = [self._decrypted]
+        with suppress(ssl.SSLError, OSError, ValueError):
+            while piece := self._object.read(_READ_BYTES):
+                pieces.append(piece)
+        self._decrypted = b"".join(pieces)
 
 
 def backend_context(tls: BackendTls) -> ssl.SSLContext:

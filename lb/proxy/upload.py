@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """Lives in ``exchange.upload`` until the body is through."""
+    """Lives in ``exchange.upload`` until the backend has all of the body; for good if it never takes it."""
 
-    __slots__ = ("_body", "_connection", "_exchange", "_started", "_unsent")
+    __slots__ = ("_body", "_connection", "_exchange", "_has_failed", "_started", "_unsent")
 
     def __init__(self, exchange: Exchange, connection: BackendConnection) -> None:
         assert exchange.body is not None
@@ -28,6 +28,7 @@ class Upload:
         self._connection = connection
         self._unsent = memoryview(b"")
         self._started = monotonic()
+        self._has_failed = False
 
     def recv(self) -> bytes:
         """The backend's next bytes. Sends on until they come; RequestError for the client's faults.
@@ -35,7 +36,7 @@ class Upload:
         A backend that has answered may reset its side while we send: what it said before can still be read.
         """
         connection = self._connection
-        while not self._is_done():
+        while not self._has_failed and not self._is_done():
             try:
                 return connection.recv_now(BULK_BYTES)
             except BlockingIOError:
@@ -44,17 +45,29 @@ class Upload:
                 if not self._step():
                     self._wait()
             except ConnectionError:
-                self._exchange.upload = None
-                return connection.recv(BULK_BYTES)
-        self._exchange.upload = None
-        if not self._exchange.first_byte_at:
-            self._exchange.total_at += monotonic() - self._started
-            self._exchange.wait_for_head()
+                self._has_failed = True
+        self._end()
         return connection.recv(BULK_BYTES)
 
+    def _end(self) -> None:
+        """Nothing more is sent: from now on it is the backend's time that runs."""
+        if not self._has_failed:
+            self._exchange.upload = None
+        if self._started and not self._exchange.first_byte_at:
+            self._exchange.total_at += monotonic() - self._started
+            self._exchange.wait_for_head()
+        self._started = 0.0
+
     def _is_done(self) -> bool:
+        """Whether the kernel has all of it. A connection that takes no more is never done."""
+        if self._unsent or not self._body.is_done:
+            return False
         tls = self._connection.tls
-        return self._body.is_done and not self._unsent and (tls is None or tls.flush_now())
+        try:
+            return tls is None or tls.flush_now()
+        except ConnectionError:
+            self._has_failed = True
+            return False
 
     def _step(self) -> bool:
         """Moves what can be moved now; False if that is nothing."""

@@ -47,7 +47,7 @@ def test_a_route_can_be_written_for_every_character(code: int) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/a", "/a/", "/a/b.c/d", "/.well-known/x", "/a/...", "/a..", "/..a", "/a/.b/..c", "/%61", "/a%2Eb", "/a%2e",
+        "/", "/a", "/a/", "/a/b.c/d", "/.well-known/x", "/a..", "/..a", "/a/.b/..c", "/%61", "/a%2Eb", "/a%2e",
         "/caf%C3%A9", "/%E0%A0%80", "/%F0%9F%98%80", "/a%20b", "/@scope/x", "/%40scope/x", "/a:b", "/a+b=c,d&e",
         "/(a)'!*~$", "/%5Bslug%5D", "/50%C2%A0", "*",
     ],

@@ -68,6 +68,18 @@ def test_a_build_can_be_left_aside(package: Path, monkeypatch: pytest.MonkeyPatc
     assert not is_compiled()
 
 
+def test_a_build_that_may_not_be_read_is_none(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made by root under umask 077, say: the balancer starts as it is written."""
+    make_build()
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    prefer_compiled()
+    assert not is_compiled()
+
+
 def test_what_is_compiled_exists_and_counts() -> None:
     for name in COMPILED:
         assert (finder.PACKAGE.parent / f"{name.replace('.', '/')}.py").is_file(), name

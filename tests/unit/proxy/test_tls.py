@@ -105,6 +105,39 @@ def test_a_write_without_waiting_takes_what_fits(ends: tuple[Stream, Stream]) ->
     assert len(received) == taken
 
 
+@pytest.mark.parametrize("closer", ["server", "client"])
+def test_who_says_no_more_still_hears_all(ends: tuple[Stream, Stream], closer: str) -> None:
+    """What was there before the goodbye, what was decrypted already, and what comes after it."""
+    silent, talker = ends if closer == "server" else ends[::-1]
+    talker.send(BIG[:150_000])
+    assert silent.recv(10) == BIG[:10]
+    silent.end_writing()
+    assert talker.recv() == b""
+    talking = gevent.spawn(talker.send, BIG[150_000:400_000])
+    received = b""
+    while len(received) < 399_990:
+        received += silent.recv(100_000)
+    talking.get()
+    talker.end_writing()
+    assert received == BIG[10:400_000]
+    assert silent.recv() == b""
+    assert not silent.tls.was_cut
+
+
+def test_what_a_peer_said_before_it_reset_is_heard(ends: tuple[Stream, Stream]) -> None:
+    """Bytes of ours that it will never take do not stand before what it has said."""
+    server, client = ends
+    server.send(b"413")
+    gevent.sleep(0.01)
+    server.sock.close()
+    with pytest.raises(OSError):
+        for _ in range(100):
+            client.tls.send_now(b"x" * 1000)
+            gevent.sleep(0.001)
+    assert client.tls.pending or client.tls._outgoing.pending
+    assert client.recv_now(10) == b"413"
+
+
 def test_small_reads_lose_nothing(ends: tuple[Stream, Stream]) -> None:
     """What has been decrypted already is not waited for on the socket."""
     server, client = ends
