@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": Entry("lb.cli.demo:demo", "Run the balancer with six demo backends."),
     "schema": Entry("lb.cli.schema:schema", "Print the JSON Schema of the configuration file."),
     "native": Entry("lb.cli.native:native", "Compile the data path for this machine."),
+    "simulate": Entry("lb.cli.simulate:simulate", "Compare policies on a virtual clock."),
     "import": Entry("lb.cli.importing:importing", "Translate another balancer's configuration."),
 }
 

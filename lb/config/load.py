@@ -8,7 +8,7 @@ a worker, the supervisor or the controller.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lb.config.advice import advise
@@ -16,6 +16,8 @@ from lb.config.build import Machine, build
 from lb.config.consistency import inconsistencies
 from lb.config.places import default_state_dir
 from lb.config.problems import Finding, LocatedConfigError, Path, Problem
+from lb.config.reach import is_about_conditions
+from lb.config.schema import Schema
 from lb.config.source import Document, read_document
 from lb.config.validate import Validated, validate
 from lb.model import Config
@@ -51,8 +53,8 @@ def examine(path: str, environ: Mapping[str, str], *, state_dir: str | None = No
 
 
 def _judge(document: Document, environ: Mapping[str, str], state_dir: str | None) -> Report:
-    validated = validate(document.data)
-    findings = document.findings + validated.findings
+    validated = validate(document.data, Schema)
+    findings = document.findings + [item for item in validated.findings if not document.is_unknown(item.path)]
     machine = _machine(document.file, environ, state_dir)
     if validated.schema is not None:
         findings += _further(validated, document, machine.folder, findings)
@@ -61,19 +63,24 @@ def _judge(document: Document, environ: Mapping[str, str], state_dir: str | None
     return Report(build(validated.schema, machine), (), _located(document, advise(validated.schema)))
 
 
-def _further(validated: Validated, document: Document, folder: str, known: list[Finding]) -> list[Finding]:
+def _further(validated: Validated[Schema], document: Document, folder: str, known: list[Finding]) -> list[Finding]:
     """What does not fit together, but for what follows from a mistake that is known already."""
     assert validated.schema is not None
 
     def line_of(path: Path) -> int:
         return document.locate(validated.original(path)).line
 
-    mistaken = _Mistaken(finding.path for finding in known)
+    def is_unclear(route: Path) -> bool:
+        return mistaken.leaves_open(validated.original(route))
+
+    mistaken = _Mistaken([finding.path for finding in known])
     new = []
-    for finding in inconsistencies(validated.schema, folder, line_of):
-        if not any(mistaken.touches(validated.original(path)) for path in finding.depends_on):
-            new.append(replace(finding, path=validated.original(finding.path)))
-            mistaken.add(new[-1].path)
+    for finding in inconsistencies(validated.schema, folder, line_of, is_unclear):
+        path = validated.original(finding.path)
+        if document.is_unknown(path) or any(mistaken.touches(validated.original(on)) for on in finding.depends_on):
+            continue
+        new.append(replace(finding, path=path))
+        mistaken.add(path)
     return new
 
 
@@ -87,15 +94,24 @@ def state_dir_problem(path: str, environ: Mapping[str, str], message: str) -> Pr
 class _Mistaken:
     """Paths that are mistaken. Quick with ten thousand of them."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """``paths``: of what could not be read as it is written."""
         self._paths: set[Path] = set()
         self._around: set[Path] = set()
+        self._unclear = {path[:2] for path in paths if is_about_conditions(path)}
         for path in paths:
             self.add(path)
 
     def add(self, path: Path) -> None:
+        """One more, of what was read. What is said of a route as a whole is no mistake in what it matches."""
         self._paths.add(path)
+        if len(path) > 2 and is_about_conditions(path):
+            self._unclear.add(path[:2])
         self._around.update(path[:end] for end in range(len(path) + 1))
+
+    def leaves_open(self, route: Path) -> bool:
+        """Whether one of them is in the conditions of the route at ``route``."""
+        return route in self._unclear or route[:1] in self._unclear
 
     def touches(self, path: Path) -> bool:
         """Whether one of them is ``path``, in it, or around it."""

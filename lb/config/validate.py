@@ -1,4 +1,4 @@
-"""A document against the schema: every mistake at once, in words, and what is left without them.
+"""A document against a schema: every mistake at once, in words, and what is left without them.
 
 What is left is validated too, so that the checks across values (``lb.config.consistency``) run even
 when single values are wrong. ``Validated.original`` turns a path in what is left into one of the file.
@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Generic, TypeVar, Union
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from lb.config.checks import described, did_you_mean
 from lb.config.names import ABSENT_KEYS
 from lb.config.problems import Finding, Path
-from lb.config.schema import Schema
+from lb.config.section import Section
 
 MAX_ROUNDS = 8
 """Each round cuts out what the one before found; nesting in the schema is shallower than this."""
@@ -26,11 +26,15 @@ MAX_ROUNDS = 8
 _EXPECTED = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
 
 
+S = TypeVar("S", bound=Section)
+
+
 @dataclass(slots=True)
-class Validated:
+class Validated(Generic[S]):
     """``schema`` None: nothing usable is left."""
 
-    schema: Schema | None = None
+    kind: type[S]
+    schema: S | None = None
     findings: list[Finding] = field(default_factory=list)
     kept: dict[Path, list[int]] = field(default_factory=dict)
     """Of lists that lost items: the positions in the file of those that remain."""
@@ -42,12 +46,12 @@ class Validated:
         return found
 
 
-def validate(data: Any) -> Validated:
-    """Judge ``data``, as ``lb.config.source`` read it."""
-    result = Validated()
+def validate(data: Any, kind: type[S]) -> Validated[S]:
+    """Judge ``data``, as ``lb.config.source`` read it, by ``kind``."""
+    result = Validated(kind)
     for _ in range(MAX_ROUNDS):
         try:
-            result.schema = Schema.model_validate(data)
+            result.schema = kind.model_validate(data)
             return result
         except ValidationError as error:
             details = error.errors(include_url=False)
@@ -58,12 +62,12 @@ def validate(data: Any) -> Validated:
     return result
 
 
-def _note(result: Validated, details: Iterable[ErrorDetails]) -> None:
+def _note(result: Validated[Any], details: Iterable[ErrorDetails]) -> None:
     known = {finding.path for finding in result.findings}
     for detail in details:
         path = result.original(_path(detail))
         if path not in known:  # a required key that we cut out ourselves is missing now
-            result.findings.append(_finding(detail, path))
+            result.findings.append(_finding(result.kind, detail, path))
 
 
 def _path(detail: ErrorDetails) -> Path:
@@ -72,10 +76,10 @@ def _path(detail: ErrorDetails) -> Path:
     return path[:-1] if path and path[-1] == "[key]" else path
 
 
-def _finding(detail: ErrorDetails, path: Path) -> Finding:
+def _finding(schema: type[Section], detail: ErrorDetails, path: Path) -> Finding:
     kind, value = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        return Finding(path, _unknown_key(path), at_key=True)
+        return Finding(path, _unknown_key(schema, path), at_key=True)
     if kind == "missing":
         return Finding(path, f"`{path[-1]}` is missing", at_key=True)
     if kind in _EXPECTED:
@@ -84,18 +88,18 @@ def _finding(detail: ErrorDetails, path: Path) -> Finding:
     return Finding(path, str(reason), at_key=detail["loc"][-1:] == ("[key]",))
 
 
-def _unknown_key(path: Path) -> str:
+def _unknown_key(schema: type[Section], path: Path) -> str:
     key = str(path[-1])
     if key.lower() in ABSENT_KEYS:
         return f"`{key}` {ABSENT_KEYS[key.lower()]}"
-    choices = _keys_at(path[:-1])
+    choices = _keys_at(schema, path[:-1])
     near = did_you_mean(key, choices)
     return f"unknown key `{key}`{near or ': expected one of ' + ', '.join(choices)}"
 
 
-def _keys_at(path: Path) -> tuple[str, ...]:
-    """The keys that the schema knows in the section at ``path``."""
-    kind: Any = Schema
+def _keys_at(schema: type[Section], path: Path) -> tuple[str, ...]:
+    """The keys that ``schema`` knows in the section at ``path``."""
+    kind: Any = schema
     for part in path:
         kind = _inner(_bare(kind), part)
     kind = _bare(kind)
@@ -115,7 +119,7 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _cut(result: Validated, data: Any, details: Iterable[ErrorDetails]) -> Any:
+def _cut(result: Validated[Any], data: Any, details: Iterable[ErrorDetails]) -> Any:
     """``data`` without the mistaken values; None if that is all of it."""
     paths = (_path(detail)[:-1] if detail["type"] == "missing" else _path(detail) for detail in details)
     return _without(data, (), (), {_existing(data, path) for path in paths}, result.kept)

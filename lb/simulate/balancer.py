@@ -1,0 +1,161 @@
+"""A simulated balancer: a machine and its workers, around the real policies and the real retry rules.
+
+``Machine`` is what the workers of one machine share (inflight counts, the round robin order, who is
+eligible); ``Worker`` is what each has for itself, and the policies' ``PickContext``. The rules are those of
+``lb.proxy.pool`` and ``lb.proxy.forward``, told to a virtual clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from lb.model import Pool
+from lb.policies.base import Picker
+from lb.policies.latency import PeakEwma
+from lb.policies.table import create
+from lb.resilience.budget import RetryBudget
+from lb.resilience.outlier import ConsecutiveErrors
+from lb.simulate.backend import Outcome
+from lb.simulate.load_reports import LoadReports
+
+MAX_EJECTED_SHARE = 0.5
+"""As in ``lb.proxy.pool``."""
+
+
+class Clock(Protocol):
+    @property
+    def now(self) -> float: ...
+
+
+class Machine:
+    """``verdicts`` are the probes'; ``others`` is what the other machines had in flight when they last said so."""
+
+    def __init__(self, pool: Pool, verdicts: Sequence[bool], first_ticket: int) -> None:
+        count = len(verdicts)
+        self.inflight = [0] * count
+        self.others = [0] * count
+        self.refused: set[int] = set()
+        self._ejected_until: dict[int, float] = {}
+        self._verdicts = verdicts
+        self._next_ticket = first_ticket
+        self._limits = [backend.max_inflight for backend in pool.backends]
+        self.has_limits = any(limit is not None for limit in self._limits)
+        self.refresh(0.0)
+
+    def refresh(self, now: float) -> None:
+        """Looks at verdicts, refusals and ejections again."""
+        self._ejected_until = {i: until for i, until in self._ejected_until.items() if until > now}
+        out = self.refused | self._ejected_until.keys()
+        self.eligible = tuple(i for i, is_up in enumerate(self._verdicts) if is_up and i not in out)
+
+    def refuse(self, i: int, now: float) -> None:
+        """A connection was refused: nobody here asks it again before a probe has succeeded."""
+        self.refused.add(i)
+        self.refresh(now)
+
+    def eject(self, i: int, now: float, seconds: float) -> bool:
+        """Unless half of the pool is out that way already."""
+        if len(self._ejected_until.keys() - {i}) + 1 > len(self._verdicts) * MAX_EJECTED_SHARE:
+            return False
+        self._ejected_until[i] = now + seconds
+        self.refresh(now)
+        return True
+
+    def ticket(self) -> int:
+        self._next_ticket += 1
+        return self._next_ticket - 1
+
+    def is_full(self, i: int) -> bool:
+        limit = self._limits[i]
+        return limit is not None and self.inflight[i] + self.others[i] >= limit
+
+    def left(self, tried: Sequence[int]) -> tuple[int, ...]:
+        """Positions that a pick could still take."""
+        return tuple(i for i in self.eligible if i not in tried and not self.is_full(i))
+
+
+class Worker:
+    """Positions are those in the pool's backends."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        pool: Pool,
+        workers: int,
+        clock: Clock,
+        random: Callable[[], float],
+        reports: LoadReports,
+    ) -> None:
+        self.machine = machine
+        self.key = b""
+        self.random = random
+        self.ticket = machine.ticket
+        self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
+        self._members = pool.backends
+        self._policy = create(pool.policy, pool)
+        self._retry = pool.retry
+        self._clock = clock
+        self._reports = reports
+        self._inflight = machine.inflight
+        self._others = machine.others
+        self._estimates = [PeakEwma() for _ in pool.backends]
+        self._errors: dict[int, ConsecutiveErrors] = {}
+        """Only of backends that ever failed."""
+        self._eligible: tuple[int, ...] = ()
+        self._picker: Picker
+        """Built over ``_eligible``."""
+
+    # --- PickContext, with ``key``, ``random`` and ``ticket``
+
+    def load(self, i: int) -> int:
+        return self._inflight[i] + self._others[i]
+
+    def latency(self, i: int) -> float:
+        return self._estimates[i].value(self._clock.now)
+
+    def score(self, i: int) -> float:
+        return self._reports.score(i, self.load(i))
+
+    # --- picking
+
+    def pick(self, key: bytes, tried: Sequence[int]) -> int | None:
+        """Who takes the next attempt, claimed. None: nobody may be asked."""
+        machine = self.machine
+        if machine.eligible is not self._eligible:
+            self._eligible = machine.eligible
+            if self._eligible:
+                self._picker = self._policy.build(self._members, self._eligible)
+        if not self._eligible:
+            return None
+        self.key = key
+        i = self._picker(self)
+        if (tried and i in tried) or (machine.has_limits and machine.is_full(i)):
+            left = machine.left(tried)
+            if not left:
+                return None
+            i = self._policy.build(self._members, left)(self)
+        self._inflight[i] += 1
+        return i
+
+    # --- what an attempt saw
+
+    def observe(self, i: int, outcome: Outcome, took_s: float) -> float:
+        """Returns for how long to eject the backend, mostly 0.0. As ``lb.proxy.member`` observes."""
+        now = self._clock.now
+        if outcome is Outcome.ANSWERED:
+            self._estimates[i].observe(took_s, now)
+            if self._errors and i in self._errors:
+                self._errors[i].success()
+            return 0.0
+        self._estimates[i].observe_failure(took_s, now)
+        if outcome is Outcome.REFUSED:
+            return 0.0
+        return self._errors.setdefault(i, ConsecutiveErrors()).failure()
+
+    def may_retry(self, outcome: Outcome, attempts: int, tried: Sequence[int]) -> bool:
+        """Whether what the backend may have worked on is sent to another one; takes it from the budget."""
+        retry = self._retry
+        if outcome.value not in retry.on or attempts >= retry.attempts or not self.machine.left(tried):
+            return False
+        return self.budget.withdraw(self._clock.now)

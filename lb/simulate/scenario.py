@@ -1,0 +1,88 @@
+"""A scenario as frozen values: what is simulated, without a word on how. No I/O, no pydantic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lb.model import Backend, Pool
+from lb.simulate.faults import Antagonists, Fault
+from lb.simulate.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a backend is like; those of one group have the same."""
+
+    group: str
+    service: Service
+    slots: int
+    """Requests it works on at the same time."""
+    queue: int | None = None
+    """Requests that may wait for a slot; one more is answered 503 at once. None: any number."""
+    faults: tuple[Fault, ...] = ()
+    antagonists: Antagonists | None = None
+
+    @property
+    def capacity_per_s(self) -> float:
+        """Requests it can answer in the long run while nothing is wrong."""
+        return self.slots / self.service.mean_s
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson:
+    rate_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """When requests came, in seconds since the first one, and the clients who sent them (empty: not known)."""
+
+    times_s: tuple[float, ...]
+    clients: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Who asks: ``count`` different keys. ``skew`` 0: all alike; 1: the classic Zipf, the k-th asks 1/k as often."""
+
+    count: int = 1000
+    skew: float = 0.0
+    key: Literal["address", "number"] = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A policy that is tried. ``pool`` is the one of the scenario with this policy and its options."""
+
+    label: str
+    pool: Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """``backends[i]`` behaves like ``behaviours[i]``. With ``Poisson`` at least one of the two ends is set."""
+
+    name: str
+    about: str
+    seed: int
+    backends: tuple[Backend, ...]
+    behaviours: tuple[Behaviour, ...]
+    contenders: tuple[Contender, ...]
+    arrivals: Poisson | Recorded
+    duration_s: float | None = None
+    requests: int | None = None
+    clients: Clients = Clients()
+    balancers: int = 1
+    workers: int = 1
+    """Per balancer."""
+    sync_s: float = 0.1
+    """How often a balancer learns what the others have in flight."""
+
+    @property
+    def expected_requests(self) -> int:
+        """About how many there will be: for a progress bar."""
+        if isinstance(self.arrivals, Recorded):
+            return min(len(self.arrivals.times_s), self.requests or len(self.arrivals.times_s))
+        by_time = int((self.duration_s or 0.0) * self.arrivals.rate_per_s)
+        return min(one for one in (self.requests, by_time) if one) if self.requests or by_time else 0

@@ -1,0 +1,152 @@
+"""One policy in one scenario: the loop over arrivals, and the life of a request.
+
+A request's rules are those of ``lb.proxy.forward``: a refused connection is tried on every other eligible
+backend and costs nothing; anything later within ``retry.attempts`` and the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from lb.model import Pool
+from lb.simulate.agenda import Agenda
+from lb.simulate.arrivals import Arrival, arrivals
+from lb.simulate.backend import Outcome
+from lb.simulate.balancer import Worker
+from lb.simulate.cluster import assemble, stream
+from lb.simulate.loops import Intervals, plan_loops
+from lb.simulate.record import Record
+from lb.simulate.scenario import Scenario
+
+CHUNK = 10_000
+"""Requests between two words about the progress."""
+
+Progress = Callable[[int], None]
+"""Called with the number of requests that came since the last call."""
+
+_ERRORS = {
+    Outcome.UNAVAILABLE: "backend_503",
+    Outcome.RESET: "backend_reset",
+    Outcome.REFUSED: "connect_failed",
+    Outcome.TIMEOUT: "backend_timeout",
+    Outcome.TOTAL_TIMEOUT: "backend_timeout",
+}
+_ABOUT_THE_REQUEST = (Outcome.TOTAL_TIMEOUT,)
+"""Says nothing about the backend that had it last, and is final."""
+
+
+class Request:
+    """One request on its way, on one backend at a time."""
+
+    __slots__ = ("attempts", "backend", "began", "came", "free_attempts", "key", "outcome", "tried", "worker")
+
+    def __init__(self, key: bytes, worker: Worker, came: float) -> None:
+        self.key = key
+        self.worker = worker
+        self.came = self.began = came
+        self.attempts = 0
+        self.free_attempts = 0
+        """Those that reached nobody."""
+        self.tried: tuple[int, ...] = ()
+        self.backend = -1
+        self.outcome: Outcome | None = None
+        """Of the attempt that is under way, known from its beginning; None before the first one."""
+
+
+class Simulation:
+    """Use once."""
+
+    def __init__(self, scenario: Scenario, pool: Pool) -> None:
+        self.record = Record()
+        self.agenda = Agenda()
+        self.cluster = assemble(scenario, pool, self.agenda)
+        self._scenario = scenario
+        self._loops = Intervals(pool.adaptive.poll_interval_s, pool.health.interval_s, scenario.sync_s)
+        self._first_byte_s = pool.timeouts.first_byte_s
+        self._total_s = pool.timeouts.total_s
+        self._has_arrivals = True
+
+    def run(self, progress: Progress = lambda came: None) -> Record:
+        """To the end of the last request."""
+        scenario = self._scenario
+        plan_loops(self.agenda, self.cluster, self._loops, self._is_going)
+        coming = arrivals(scenario, stream(scenario, "arrivals"), stream(scenario, "clients"))
+        spread = stream(scenario, "spread").random
+        while chunk := list(islice(coming, CHUNK)):
+            self._take(chunk, spread)
+            progress(len(chunk))
+        self._has_arrivals = False
+        self.agenda.run_out()
+        return self.record
+
+    def _is_going(self) -> bool:
+        return self._has_arrivals or not self.record.is_complete
+
+    def _take(self, chunk: list[Arrival], spread: Callable[[], float]) -> None:
+        """Each goes to any worker, as the kernel spreads connections."""
+        agenda, record, workers = self.agenda, self.record, self.cluster.workers
+        for at, key in chunk:
+            agenda.run_until(at)
+            worker = workers[int(spread() * len(workers))]
+            worker.budget.request(at)
+            record.came += 1
+            self._attempt(Request(key, worker, at))
+
+    def _attempt(self, request: Request) -> None:
+        i = request.worker.pick(request.key, request.tried)
+        if i is None:
+            self._fail(request)
+            return
+        now = request.began = self.agenda.now
+        request.attempts += 1
+        request.backend = i
+        end, request.outcome = self.cluster.backends[i].take(now)
+        if end > now + self._first_byte_s:
+            end, request.outcome = now + self._first_byte_s, Outcome.TIMEOUT
+        if end > request.came + self._total_s:
+            end, request.outcome = request.came + self._total_s, Outcome.TOTAL_TIMEOUT
+        self.agenda.plan(end, self._finish, request)
+
+    def _finish(self, request: Request) -> None:
+        worker, i, now = request.worker, request.backend, self.agenda.now
+        worker.machine.inflight[i] -= 1
+        took_s = now - request.began
+        outcome = request.outcome
+        assert outcome is not None
+        if outcome is Outcome.ANSWERED:
+            worker.observe(i, outcome, took_s)
+            backend = self.cluster.backends[i]
+            backend.answers += 1
+            backend.answered_s += took_s
+            self.record.latencies_s.append(now - request.came)
+            self.record.last_s = now
+            return
+        if outcome not in _ABOUT_THE_REQUEST:
+            self._punish(worker, i, outcome, took_s)
+        self._try_again(request, outcome)
+
+    def _punish(self, worker: Worker, i: int, outcome: Outcome, took_s: float) -> None:
+        now, machine = self.agenda.now, worker.machine
+        ejection_s = worker.observe(i, outcome, took_s)
+        if outcome is Outcome.REFUSED:
+            machine.refuse(i, now)
+        if ejection_s and machine.eject(i, now, ejection_s):
+            self.agenda.plan(now + ejection_s, machine.refresh, now + ejection_s)
+
+    def _try_again(self, request: Request, outcome: Outcome) -> None:
+        request.tried += (request.backend,)
+        if outcome is Outcome.REFUSED:
+            request.free_attempts += 1
+            self._attempt(request)
+        elif request.worker.may_retry(outcome, request.attempts - request.free_attempts, request.tried):
+            self.record.retries += 1
+            self._attempt(request)
+        else:
+            self._fail(request)
+
+    def _fail(self, request: Request) -> None:
+        """With the reason of the last attempt, or for want of a backend."""
+        reason = "no_backend" if request.outcome is None else _ERRORS[request.outcome]
+        self.record.errors[reason] += 1
+        self.record.last_s = self.agenda.now

@@ -1,0 +1,52 @@
+"""The scenarios that come with the package: each can be read, runs, and shows what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lb.simulate import shipped
+from lb.simulate.compare import compare
+from lb.simulate.load import load
+from lb.simulate.result import Result
+
+SHORT = 4_000
+
+
+def short(name: str, requests: int = SHORT) -> dict[str, Result]:
+    path = shipped.path_of(name)
+    assert path is not None
+    scenario = replace(load(path, {}), requests=requests)
+    return {result.policy: result for result in compare(scenario).results}
+
+
+def test_names() -> None:
+    assert shipped.names() == [
+        "antagonists", "contract-hash", "flapping", "homogeneous", "many-balancers", "one-slow",
+    ]  # fmt: skip
+    assert shipped.path_of("none") is None
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_each_runs(name: str) -> None:
+    path = shipped.path_of(name)
+    assert path is not None
+    assert shipped.about(name) == load(path, {}).about != ""
+    for result in short(name).values():
+        assert result.requests == SHORT == result.answers + result.failed
+        assert 0 < result.percentile_ms(50.0) <= result.percentile_ms(99.9)
+
+
+def test_antagonists_have_the_published_shape() -> None:
+    """Round robin has at least twice the 99th percentile of power of two."""
+    seen = short("antagonists", 30_000)
+    assert seen["round_robin"].percentile_ms(99.0) > 2 * seen["power_of_two"].percentile_ms(99.0)
+
+
+def test_the_contract_hash_cannot_balance() -> None:
+    """84.4, 4.7 and 10.9 % of the requests, whatever the hour."""
+    seen = short("contract-hash", 10_000)
+    shares = [one.share / 3 for one in seen["contract_hash"].backends]
+    assert shares == pytest.approx([0.844, 0.047, 0.109], abs=0.01)
+    assert all(result.least_share > 0.8 for name, result in seen.items() if name != "contract_hash")
