@@ -17,6 +17,9 @@ ActionKind = Literal["pool", "respond", "redirect", "metrics", "health"]
 ErrorStyle = Literal["json", "error_only", "text"]
 ProbeKind = Literal["tcp", "http", "https", "none"]
 AmbiguousPaths = Literal["forward", "reject"]
+TableKind = Literal["ring", "maglev", "rendezvous", "contract"]
+KeyKind = Literal["client_ip", "url", "path", "random", "header", "cookie", "query"]
+Probing = Literal["linear", "quadratic"]
 RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
 
 
@@ -57,7 +60,7 @@ class Listener:
     max_connections_per_client: int | None = None
     """Open connections of one client address, per worker; one more is answered 429 and closed."""
     token: str = ""
-    """Admin listeners only; empty: one is generated into ``state.dir/admin.token``."""
+    """Admin listeners only: for changes, of which this version has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,43 @@ class AdaptiveOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class HashKey:
+    """What of a request is hashed. ``name``: of the header (lower case), cookie or query field."""
+
+    kind: KeyKind = "client_ip"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractOptions:
+    """The table ``contract``: M, K, and both hash functions by their coefficients; none at all: CRC-32."""
+
+    slots: int = 512
+    virtual_servers: int = 9
+    probing: Probing = "linear"
+    request_hash: tuple[int, ...] = (1, 2, 17)
+    """Of i^2, i and 1."""
+    server_hash: tuple[int, ...] = (1, 0, 1, 2, 25)
+    """Of i^2, i, j^2, j and 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashOptions:
+    """Of ``consistent_hash`` and its other names."""
+
+    table: TableKind = "ring"
+    key: HashKey | None = None
+    """None: the client's address, and with the table ``contract`` a random id."""
+    bounded_load: float | None = None
+    """1 + epsilon: the most a member may have in flight, as a multiple of the mean."""
+    points: int = 160
+    """On the ring, for a member of average weight."""
+    maglev_size: int = 65_537
+    """Slots; a prime."""
+    contract: ContractOptions = field(default_factory=ContractOptions)
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
 
@@ -165,6 +205,7 @@ class Pool:
     backends: tuple[Backend, ...]
     policy: str = "peak_ewma"
     adaptive: AdaptiveOptions = field(default_factory=AdaptiveOptions)
+    hash: HashOptions = field(default_factory=HashOptions)
     health: Health = field(default_factory=Health)
     timeouts: PoolTimeouts = field(default_factory=PoolTimeouts)
     retry: Retry = field(default_factory=Retry)

@@ -12,11 +12,12 @@ from typing import Any
 
 from lb import model
 from lb.config.addresses import bind_text
+from lb.config.build_policy import adaptive_options, hash_options
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
 from lb.config.schema import AccessLogEntry, Schema
 from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, ListenerEntry
-from lb.config.schema_pools import BackendEntry, HealthEntry, PolicyEntry, PoolEntry, RetryEntry
+from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
 from lb.config.section import Section
 
@@ -137,7 +138,8 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         id=id,
         backends=tuple(_backend(backend) for backend in entry.backends),
         policy=entry.policy.name,
-        adaptive=_adaptive(entry.policy),
+        adaptive=adaptive_options(entry.policy),
+        hash=hash_options(entry.policy),
         health=_health(entry.health),
         timeouts=model.PoolTimeouts(**_seconds(entry.timeouts)),
         retry=_retry(entry.retry),
@@ -161,21 +163,6 @@ def _backend(entry: BackendEntry) -> model.Backend:
         zone=entry.zone,
         max_inflight=entry.max_inflight,
         backup=entry.backup,
-    )
-
-
-def _adaptive(entry: PolicyEntry) -> model.AdaptiveOptions:
-    return model.AdaptiveOptions(
-        cpu=entry.weights.cpu,
-        memory=entry.weights.memory,
-        inflight=entry.weights.inflight,
-        latency=entry.weights.latency,
-        max_cpu_percent=entry.maxima.cpu,
-        max_memory_percent=entry.maxima.memory,
-        max_inflight=entry.maxima.inflight,
-        max_latency_s=entry.maxima.latency,
-        metrics_path=entry.metrics_path,
-        poll_interval_s=entry.poll_interval,
     )
 
 

@@ -13,6 +13,7 @@ from lb.config.checks import did_you_mean
 from lb.config.files import unusable_files
 from lb.config.loops import clashing_binds, self_backends
 from lb.config.names import KNOWN_METHODS, RESERVED_POOLS
+from lb.config.policy_options import policy_mistakes
 from lb.config.problems import Finding, Path
 from lb.config.reach import unreachable_routes
 from lb.config.schema import Schema
@@ -22,23 +23,25 @@ from lb.config.schema_routes import RouteEntry
 from lb.config.url_paths import find_ambiguity
 
 LineOf = Callable[[Path], int]
+IsUnclear = Callable[[Path], bool]
 
 _ACTIONS = ("pool", "respond", "redirect", "action")
 _POOL_ONLY = ("policy", "algo_override")
 _WORKER_ONLY = ("tls", "proxy_protocol", "timeouts", "body_limit", "max_connections_per_client")
 
 
-def inconsistencies(schema: Schema, base: str, line_of: LineOf) -> Iterator[Finding]:
-    """Everything that does not fit together. ``base``: the directory that paths are relative to."""
+def inconsistencies(schema: Schema, base: str, line_of: LineOf, is_unclear: IsUnclear) -> Iterator[Finding]:
+    """Everything that does not fit together. ``base``: the directory that paths are relative to;
+    ``is_unclear``: of a route's path, whether it is known that its conditions are mistaken."""
     for listener_id, listener in schema.listeners.items():
         yield from _listener(listener_id, listener)
     for pool_id, pool in schema.pools.items():
         yield from _pool(pool_id, pool, line_of)
-    yield from _options_without_use(schema)
+    yield from policy_mistakes(schema)
     yield from _routes(schema, line_of)
     yield from clashing_binds(schema, line_of)
     yield from self_backends(schema)
-    yield from unreachable_routes(schema, line_of)
+    yield from unreachable_routes(schema, line_of, is_unclear)
     yield from unusable_files(schema, base)
 
 
@@ -80,18 +83,6 @@ def _probe(entry: HealthEntry, path: Path) -> Iterator[Finding]:
         if key in entry.model_fields_set:
             message = f"`{key}` counts for HTTP probes only, and this one is `{entry.type}`: add `type: http`"
             yield Finding((*path, key), message, at_key=True, depends_on=((*path, "type"),))
-
-
-def _options_without_use(schema: Schema) -> Iterator[Finding]:
-    """Options of ``adaptive`` where nothing could ever choose it."""
-    routes = schema.routes or []
-    used = {route.pool for route in routes if route.policy == "adaptive" or route.algo_override}
-    for id, entry in schema.pools.items():
-        options = entry.policy.model_fields_set - {"name"}
-        if options and entry.policy.name != "adaptive" and id not in used:
-            path = ("pools", id, "policy")
-            message = f"`{min(options)}` is an option of the policy `adaptive`, this pool's is `{entry.policy.name}`"
-            yield Finding((*path, min(options)), message, at_key=True, depends_on=((*path, "name"), ("routes",)))
 
 
 def _routes(schema: Schema, line_of: LineOf) -> Iterator[Finding]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from lb.config import checks, route_checks, units
+from lb.config import checks, hash_checks, route_checks, units
 from lb.config.addresses import Address
-from lb.config.names import POLICIES
+from lb.config.names import NAMED_KEYS, PLAIN_KEYS, POLICIES, REQUEST_HASHES, SERVER_HASHES
+from lb.model import HashKey as Key
 
 Shape = dict[str, Any]
 _VARIABLE: Shape = {"type": "string", "pattern": r"\$\{"}
@@ -114,6 +115,40 @@ Bind = Annotated[Address, Reads(checks.bind, _or_variable({"type": "string", "pa
 UrlPath = Annotated[str, Reads(route_checks.url_path, _or_variable({"type": "string", "pattern": "^/"}))]
 ProbePath = Annotated[str, Reads(checks.probe_path, _or_variable({"type": "string", "pattern": "^/"}))]
 PolicyName = Annotated[str, Reads(checks.policy_name, _or_variable({"enum": [*POLICIES]}))]
+HashKey = Annotated[
+    Key,
+    Reads(
+        hash_checks.hash_key,
+        _or_variable(
+            {"enum": [*PLAIN_KEYS]},
+            {
+                "type": "object",
+                "properties": {key: _TEXT for key in NAMED_KEYS},
+                "minProperties": 1,
+                "maxProperties": 1,
+                "additionalProperties": False,
+            },
+        ),
+    ),
+]
+Prime = Annotated[int, Reads(hash_checks.prime, _or_variable({"type": "integer", "minimum": 2}))]
+BoundedLoad = Annotated[
+    float | None,
+    Reads(
+        hash_checks.bounded_load,
+        _or_variable({"const": "none"}, {"type": "number", "exclusiveMinimum": 1, "maximum": 100}),
+    ),
+]
+
+
+def _polynomial(check: Callable[[Any], tuple[int, ...]], named: Mapping[str, tuple[int, ...]]) -> Reads:
+    size = len(named["contract"])
+    numbers: Shape = {"type": "array", "items": {"type": "integer"}, "minItems": size, "maxItems": size}
+    return Reads(check, _or_variable({"enum": [*named]}, numbers))
+
+
+RequestHash = Annotated[tuple[int, ...], _polynomial(hash_checks.request_hash, REQUEST_HASHES)]
+ServerHash = Annotated[tuple[int, ...], _polynomial(hash_checks.server_hash, SERVER_HASHES)]
 ActionName = Annotated[
     Literal["metrics", "health"], Reads(route_checks.action_name, _or_variable({"enum": ["metrics", "health"]}))
 ]

@@ -15,16 +15,31 @@ POLICIES = (
     "random",
     "peak_ewma",
     "adaptive",
-)
-LATER_POLICIES = (
-    "geo_aware",
-    "least_response_time",
     "consistent_hash",
     "ring_hash",
     "maglev",
     "url_hash",
-    "sticky",
     "contract_hash",
+)
+HASH_TABLES = {
+    "consistent_hash": "",
+    "ring_hash": "ring",
+    "maglev": "maglev",
+    "url_hash": "",
+    "contract_hash": "contract",
+}
+"""The policies that hash a key by a table, and the table that their name stands for; empty: any."""
+TABLES = ("ring", "maglev", "rendezvous", "contract")
+PLAIN_KEYS = ("client_ip", "url", "path", "random")
+NAMED_KEYS = ("header", "cookie", "query")
+REQUEST_HASHES = {"contract": (1, 2, 17), "squareless": (0, 3, 17), "crc32": ()}
+"""Coefficients of i^2, i and 1. ``squareless`` is what two well-known copies of the assignment made of it."""
+SERVER_HASHES = {"contract": (1, 0, 1, 2, 25), "squareless": (0, 1, 0, 3, 25), "crc32": ()}
+"""Coefficients of i^2, i, j^2, j and 1."""
+LATER_POLICIES = (
+    "geo_aware",
+    "least_response_time",
+    "sticky",
 )
 ACTIONS = ("metrics", "health")
 LATER_ACTIONS = ("replicas", "queue", "broadcast")

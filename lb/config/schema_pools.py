@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from lb.config.fields import (
-    Amount,
     BackendUrl,
     Duration,
     DurationOrZero,
@@ -16,9 +15,7 @@ from lb.config.fields import (
     LimitOrNone,
     OneOrMany,
     Percent,
-    PolicyName,
     Port,
-    PositiveAmount,
     ProbePath,
     Rate,
     RetryCause,
@@ -28,8 +25,9 @@ from lb.config.fields import (
     count,
     words,
 )
+from lb.config.schema_policy import PolicyEntry
 from lb.config.section import Section, key, required, section, setting
-from lb.model import AdaptiveOptions, Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry
+from lb.model import Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry
 
 
 class BackendEntry(Section):
@@ -46,30 +44,6 @@ class BackendEntry(Section):
     zone: Text = setting(Backend, "zone", "Where it is within its region.", example="b")
     max_inflight: LimitOrNone = setting(Backend, "max_inflight", "Most requests it works on at a time.", example=100)
     backup: Flag = setting(Backend, "backup", "Gets requests only when no other backend is available.")
-
-
-class WeightsEntry(Section):
-    cpu: Amount = setting(AdaptiveOptions, "cpu", "Weight of the CPU term.")
-    memory: Amount = setting(AdaptiveOptions, "memory", "Weight of the memory term.")
-    inflight: Amount = setting(AdaptiveOptions, "inflight", "Weight of the inflight term.")
-    latency: Amount = setting(AdaptiveOptions, "latency", "Weight of the latency term.")
-
-
-class MaximaEntry(Section):
-    cpu: PositiveAmount = setting(AdaptiveOptions, "max_cpu_percent", "CPU in percent that counts as full.")
-    memory: PositiveAmount = setting(AdaptiveOptions, "max_memory_percent", "Memory in percent that counts as full.")
-    inflight: PositiveAmount = setting(AdaptiveOptions, "max_inflight", "Requests that count as full.")
-    latency: Duration = setting(AdaptiveOptions, "max_latency_s", "Latency that counts as full.")
-
-
-class PolicyEntry(Section):
-    name: PolicyName = setting(Pool, "policy", "How a backend is chosen.")
-    weights: WeightsEntry = section("Of the terms of the score; `adaptive` only.", WeightsEntry)
-    maxima: MaximaEntry = section("At which a term of the score is full; `adaptive` only.", MaximaEntry)
-    metrics_path: ProbePath = setting(
-        AdaptiveOptions, "metrics_path", "Where a backend tells its load; `adaptive` only."
-    )
-    poll_interval: Duration = setting(AdaptiveOptions, "poll_interval_s", "How often it is asked; `adaptive` only.")
 
 
 class HealthEntry(Section):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
@@ -23,10 +24,12 @@ COMPILED = (
     "lb.policies.latency", "lb.policies.peak_ewma", "lb.policies.pairs", "lb.policies.score",
     "lb.policies.round_robin", "lb.policies.weighted_round_robin", "lb.policies.least_connections",
     "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
+    "lb.policies.consistent_hash", "lb.policies.slots", "lb.policies.ring", "lb.policies.contract_hash",
+    "lb.policies.maglev", "lb.policies.rendezvous", "lb.policies.bounded",
     "lb.resilience.outlier", "lb.state.tickets",
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange",
-    "lb.proxy.forward", "lb.proxy.front", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
+    "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
     "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.stream",
     "lb.proxy.upload",
 )  # fmt: skip
@@ -64,8 +67,23 @@ def build_directory() -> Path:
 
 def prefer_compiled() -> None:
     """From now on imports take the compiled modules, if there are any of these very sources."""
-    if os.environ.get("LB_NATIVE") != "0" and BUILDS.is_dir() and (build := build_directory()).is_dir():
-        sys.meta_path.insert(0, CompiledFinder(build))
+    if os.environ.get("LB_NATIVE") == "0":
+        return
+    with suppress(OSError):  # a build that this user may not read is none
+        if BUILDS.is_dir() and (build := build_directory()).is_dir():
+            sys.meta_path.insert(0, CompiledFinder(build))
+
+
+def data_path() -> str:
+    """What this process runs, for people; if it could run faster, what to do."""
+    if is_compiled():
+        return "compiled"
+    if os.environ.get("LB_NATIVE") == "0":
+        return "as written: LB_NATIVE=0"
+    with suppress(OSError):
+        if any(file.name.endswith(SUFFIX) for file in BUILDS.glob("*/*")):
+            return "not compiled: the build is of other sources, run lb native again"
+    return "not compiled: lb native"
 
 
 def is_compiled() -> bool:

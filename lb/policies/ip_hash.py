@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from itertools import repeat
-from math import log
 from zlib import crc32
 
 from lb.model import Backend, Pool
 from lb.policies.base import PickContext, Picker
 from lb.policies.cells import INCREMENT, MASK, MULTIPLIER, Cells, cells_of
+from lb.policies.rendezvous import rendezvous
 from lb.policies.weights import only, weighted
 
 MAX_PROBES = 512
@@ -62,16 +61,3 @@ def _picker(cells: Cells, members: Sequence[Backend], positions: list[int]) -> P
         return rendezvous(ctx.key, members, positions)
 
     return pick
-
-
-def rendezvous(key: bytes, members: Sequence[Backend], positions: Sequence[int]) -> int:
-    """Weighted highest random weight (Thaler and Ravishankar, IEEE/ACM ToN 6(1), 1998): as stable as the cells,
-    but it asks every position."""
-
-    def claim(position: int) -> float:
-        member = members[position]
-        digest = blake2b(key, key=member.id.encode()[:64], digest_size=8).digest()
-        uniform = (int.from_bytes(digest, "big") + 0.5) / 2**64
-        return -max(member.weight, 1) / log(min(uniform, 1 - 2**-53))
-
-    return max(positions, key=claim)

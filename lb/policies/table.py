@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lb.model import Pool
 from lb.policies.adaptive import Adaptive
 from lb.policies.base import Policy, PolicyFactory
+from lb.policies.consistent_hash import ConsistentHash
 from lb.policies.ip_hash import IpHash
 from lb.policies.least_connections import LeastConnections
 from lb.policies.peak_ewma import LowestPeakEwma
@@ -22,6 +25,11 @@ POLICIES: dict[str, PolicyFactory] = {
     "random": Random,
     "peak_ewma": LowestPeakEwma,
     "adaptive": Adaptive,
+    "consistent_hash": ConsistentHash,
+    "ring_hash": partial(ConsistentHash, table="ring"),
+    "maglev": partial(ConsistentHash, table="maglev"),
+    "url_hash": ConsistentHash,  # by what a request asks for: lb.proxy.hash_key
+    "contract_hash": partial(ConsistentHash, table="contract"),
 }
 
 

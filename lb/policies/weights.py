@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd
+from math import gcd, log2
 
 from lb.model import Backend
 from lb.policies.base import PickContext, Picker
@@ -33,6 +33,11 @@ def by_member(members: Sequence[Backend], positions: Sequence[int], weights: Seq
     for position, weight in zip(positions, weights, strict=True):
         table[position] = weight
     return table
+
+
+def power_of_two(weight: float) -> float:
+    """The one nearest to it in proportion: what is measured by it seldom changes when one member more or less does."""
+    return float(2.0 ** round(log2(weight)))
 
 
 def only(position: int) -> Picker:

@@ -26,11 +26,14 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     """
     exchange.total_at = exchange.started + pool.pool.timeouts.total_s
     pool.requests += 1
+    key = exchange.caller.address
+    if policy in pool.key_readers:
+        key = pool.key_readers[policy](exchange.head) or key
     excluded: list[Member] = []
     failed: AttemptError | None = None
     while True:
         try:
-            member = pool.pick(policy, exchange.caller.address, excluded)
+            member = pool.pick(policy, key, excluded)
         except AttemptError as nobody:
             raise failed or nobody from None
         exchange.member = member

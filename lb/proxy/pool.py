@@ -16,6 +16,7 @@ from lb.policies.base import Picker, Policy
 from lb.policies.score import score
 from lb.policies.table import create
 from lb.proxy.cells import Cells
+from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
 from lb.resilience.budget import RetryBudget
 from lb.state.layout import (
@@ -58,6 +59,7 @@ class LivePool:
         self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
         self.cells = cells
         self.key = b""
+        self.key_readers = key_readers(pool.hash, random)
         self.random = random
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self.requests = 0

@@ -16,8 +16,9 @@ import random
 import time
 from collections.abc import Iterator
 
-from lb.model import AdaptiveOptions, Backend, Pool
+from lb.model import AdaptiveOptions, Backend, HashOptions, Pool
 from lb.policies.base import Picker
+from lb.policies.consistent_hash import table_of
 from lb.policies.latency import PeakEwma
 from lb.policies.score import score
 from lb.policies.table import POLICIES, create
@@ -28,6 +29,13 @@ KEYS = [f"203.0.{n >> 8}.{n & 255}".encode() for n in range(5_000)]
 """One pick each: hash policies take longer for some keys than for others."""
 
 ROUNDS = 7
+
+HASHES = {
+    "rendezvous": HashOptions(table="rendezvous"),
+    "ring, bounded": HashOptions(table="ring", bounded_load=1.25),
+    "maglev, bounded": HashOptions(table="maglev", bounded_load=1.25),
+}
+"""``consistent_hash`` with options; the other tables have names of their own among the policies."""
 
 
 class BenchContext:
@@ -79,15 +87,18 @@ def pick_us(pick: Picker, ctx: BenchContext) -> float:
 
 
 def measure() -> Iterator[dict[str, object]]:
-    for name in POLICIES:
+    kinds = [(name, name, HashOptions()) for name in POLICIES]
+    kinds += [(label, "consistent_hash", options) for label, options in HASHES.items()]
+    for label, name, options in kinds:
         for count in SIZES:
             for even in (True, False):
                 backends = members(count, even=even)
-                policy = create(name, Pool(id="bench", backends=backends))
+                policy = create(name, Pool(id="bench", backends=backends, hash=options))
+                table_of.cache_clear()
                 started = time.process_time()
                 pick = policy.build(backends, range(count))
                 build_ms = (time.process_time() - started) * 1e3
-                row = {"policy": name, "members": count, "weights": "even" if even else "1-5"}
+                row = {"policy": label, "members": count, "weights": "even" if even else "1-5"}
                 yield {
                     **row,
                     "pick_us": round(pick_us(pick, BenchContext(count)), 3),

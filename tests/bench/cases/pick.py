@@ -11,7 +11,10 @@ from tests.bench import processes
 from tests.bench.outcome import Outcome, Table
 from tests.bench.plan import Plan
 
-FAST = ("round_robin", "weighted_round_robin", "random", "power_of_two", "peak_ewma", "ip_hash")
+FAST = (
+    "round_robin", "weighted_round_robin", "random", "power_of_two", "peak_ewma", "ip_hash",
+    "consistent_hash", "ring_hash", "maglev", "url_hash", "contract_hash", "rendezvous",
+)  # fmt: skip
 LEAST = ("least_connections", "adaptive")
 
 

@@ -75,7 +75,7 @@ def _wsgi(program: str, site: Site) -> Launch:
     conf = write_configuration(site)
     workers = ["-k", "gevent", "-w", str(site.workers), "--worker-connections", "10000"]
     command = [program, "-m", "gunicorn", *workers, "-b", f"127.0.0.1:{site.port}", "lb.wsgi:app"]
-    return Launch([*command, "--no-control-socket"], {"LB_CONFIG": str(conf)})
+    return Launch([*command, "--http-parser", "python", "--no-control-socket"], {"LB_CONFIG": str(conf)})
 
 
 def _cells(site: Site) -> tuple[dict[str, int], memoryview] | None:
@@ -164,5 +164,5 @@ WSGI_PATH = System(
     _version,
     clean_up=_remove_segment,
     access_log="access.log",
-    note="lb.wsgi:app under stock gunicorn -k gevent",
+    note="lb.wsgi:app under stock gunicorn -k gevent --http-parser python",
 )

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from lb.model import Backend, Pool
+from lb.model import Backend, HashOptions, Pool
 from lb.policies.base import Picker
 from lb.policies.table import create
 
@@ -47,9 +47,12 @@ def members_of(weights: Iterable[int]) -> tuple[Backend, ...]:
     )
 
 
-def picker_of(name: str, members: Sequence[Backend], eligible: Sequence[int] | None = None) -> Picker:
+def picker_of(
+    name: str, members: Sequence[Backend], eligible: Sequence[int] | None = None, hash: HashOptions | None = None
+) -> Picker:
     positions = range(len(members)) if eligible is None else eligible
-    return create(name, Pool(id="web", backends=tuple(members))).build(members, positions)
+    pool = Pool(id="web", backends=tuple(members), hash=hash or HashOptions())
+    return create(name, pool).build(members, positions)
 
 
 def picks(pick: Picker, ctx: FakeContext, times: int) -> list[int]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lb.model import Backend
 from lb.policies import ip_hash
 from lb.policies.base import Picker
+from lb.policies.rendezvous import rendezvous
 from tests.unit.policies.context import FakeContext, members_of, picker_of
 
 CLIENTS = [f"10.{n >> 12}.{n >> 6 & 63}.{n & 63}".encode() for n in range(12_000)]
@@ -71,7 +72,7 @@ def test_whoever_goes_out_others_keep_their_clients(data: st.DataObject, weights
 def test_stable_even_when_nearly_everybody_is_out() -> None:
     """2 of 3,000 left: the cells give up and everybody is asked; the two do not exchange clients."""
     members = members_of([1] * 3000)
-    with patch.object(ip_hash, "rendezvous", wraps=ip_hash.rendezvous) as asked:
+    with patch.object(ip_hash, "rendezvous", wraps=rendezvous) as asked:
         three = owners(picker_of("ip_hash", members, [5, 700, 2100]), CLIENTS[:500])
         two = owners(picker_of("ip_hash", members, [5, 2100]), CLIENTS[:500])
     assert asked.call_count > 100

@@ -6,22 +6,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lb.config.names import HASH_TABLES
 from lb.model import Pool
 from lb.policies.table import POLICIES, create
 from tests.unit.policies.context import FakeContext, members_of, picker_of, picks
 
 NAMES = sorted(POLICIES)
+HASHES = ("ip_hash", *HASH_TABLES)
+"""They share keys, not requests."""
 
 
 def test_the_names_a_configuration_can_use() -> None:
     assert NAMES == [
         "adaptive",
+        "consistent_hash",
+        "contract_hash",
         "ip_hash",
         "least_connections",
+        "maglev",
         "peak_ewma",
         "power_of_two",
         "random",
+        "ring_hash",
         "round_robin",
+        "url_hash",
         "weighted_round_robin",
     ]
 
@@ -81,7 +89,7 @@ def test_weight_zero_everywhere_is_better_than_no_answer(name: str) -> None:
     assert picker_of(name, members_of([0, 0]), [0, 1])(FakeContext(loads=[1, 1])) in (0, 1)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "ip_hash"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in HASHES])
 def test_equals_share_equally(name: str) -> None:
     """All idle, all of one latency and score: nobody below 80 % or above 120 % of the fair share."""
     for size in (2, 3, 7, 100):
@@ -91,7 +99,7 @@ def test_equals_share_equally(name: str) -> None:
         assert min(shares) > 0.8 and max(shares) < 1.2, (size, shares)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("ip_hash", "round_robin")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*HASHES, "round_robin")])
 def test_an_idle_pool_honours_the_weights(name: str) -> None:
     ctx = FakeContext(latencies=[0.02] * 3)
     taken = picks(picker_of(name, members_of([6, 3, 1])), ctx, 20_000)

@@ -111,7 +111,7 @@ def test_a_column_is_used_again_once_everybody_has_left_it(state_dir: Path) -> N
 
 def test_endless_churn_does_not_grow_the_segment_endlessly(state_dir: Path) -> None:
     sizes = {opened(publish(config_with(state_dir, f"pod-{i}", f"pod-{i + 1}"))).columns for i in range(30)}
-    assert max(sizes) <= 11 + 3 + 2
+    assert max(sizes) <= 3 + len(POLICIES) + 3 + 2
 
 
 def test_more_workers_than_slots_get_a_new_segment(state_dir: Path) -> None:

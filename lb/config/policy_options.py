@@ -1,0 +1,86 @@
+"""Options of policies that do not fit the policies a pool can be picked by. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lb.config.names import HASH_TABLES
+from lb.config.problems import Finding, Path
+from lb.config.schema import Schema
+from lb.config.schema_policy import ContractEntry, PolicyEntry
+
+_OWNERS = {
+    **dict.fromkeys(("weights", "maxima", "metrics_path", "poll_interval"), ("adaptive",)),
+    **dict.fromkeys(("table", "key", "bounded_load", "ring", "maglev", "contract"), tuple(HASH_TABLES)),
+}
+"""By option: the policies that read it, the one to name first."""
+
+_ALL = frozenset(name for owners in _OWNERS.values() for name in owners)
+_SECTIONS = ("ring", "maglev", "contract")
+
+
+def policy_mistakes(schema: Schema) -> Iterator[Finding]:
+    for id, pool in schema.pools.items():
+        path: Path = ("pools", id, "policy")
+        named = _named(schema, id)
+        usable = {*named, *_ALL} if _may_be_asked_for(schema, id) else named
+        yield from _without_use(pool.policy, usable, path)
+        if usable.intersection(HASH_TABLES):
+            yield from _contradictions(pool.policy, path)
+            yield from _other_tables(pool.policy, usable, path)
+        if "contract" in _tables(pool.policy, named):
+            yield from _crowded(pool.policy.contract, len(pool.backends), path)
+
+
+def _named(schema: Schema, id: str) -> set[str]:
+    """The policies of a pool: its own, and those of routes to it."""
+    routes = (route for route in schema.routes or [] if route.pool == id and route.policy)
+    return {schema.pools[id].policy.name, *(route.policy for route in routes)}
+
+
+def _may_be_asked_for(schema: Schema, id: str) -> bool:
+    """Whether a client may choose any policy by ``?algo=``."""
+    return any(route.pool == id and route.algo_override for route in schema.routes or [])
+
+
+def _without_use(entry: PolicyEntry, usable: set[str], path: Path) -> Iterator[Finding]:
+    """The first option that nothing could ever read."""
+    for option in sorted(entry.model_fields_set & _OWNERS.keys()):
+        if not usable.intersection(_OWNERS[option]):
+            owner = _OWNERS[option][0]
+            message = f"`{option}` is an option of the policy `{owner}`, this pool's is `{entry.name}`"
+            yield Finding((*path, option), message, at_key=True, depends_on=((*path, "name"), ("routes",)))
+            return
+
+
+def _contradictions(entry: PolicyEntry, path: Path) -> Iterator[Finding]:
+    """What a policy's name has already said."""
+    said = HASH_TABLES.get(entry.name)
+    if said and "table" in entry.model_fields_set:
+        message = f"the policy `{entry.name}` has the table `{said}`: leave `table` out, or take `consistent_hash`"
+        yield Finding((*path, "table"), message, at_key=True, depends_on=((*path, "name"),))
+    if entry.name == "url_hash" and entry.key is not None and entry.key.kind != "url":
+        message = "the policy `url_hash` has the key `url`: leave `key` out, or take `consistent_hash`"
+        yield Finding((*path, "key"), message, at_key=True, depends_on=((*path, "name"),))
+
+
+def _other_tables(entry: PolicyEntry, usable: set[str], path: Path) -> Iterator[Finding]:
+    tables = _tables(entry, usable)
+    for option in _SECTIONS:
+        if option in entry.model_fields_set and option not in tables:
+            message = f"`{option}` is about the table `{option}`, this pool's is `{min(tables)}`"
+            yield Finding((*path, option), message, at_key=True, depends_on=((*path, "table"), (*path, "name")))
+
+
+def _tables(entry: PolicyEntry, usable: set[str]) -> set[str]:
+    return {HASH_TABLES[name] or entry.table for name in usable if name in HASH_TABLES}
+
+
+def _crowded(entry: ContractEntry, backends: int, path: Path) -> Iterator[Finding]:
+    wanted = backends * entry.virtual_servers
+    if wanted > entry.slots:
+        message = (
+            f"{backends} backends with {entry.virtual_servers} virtual servers each need {wanted} slots, "
+            f"the table `contract` has {entry.slots}: more `contract.slots`, or fewer `contract.virtual_servers`"
+        )
+        yield Finding(path, message, at_key=True, depends_on=((*path, "contract"), (*path, "name")))

@@ -1,0 +1,94 @@
+"""The ``policy`` of a pool in a configuration file, with the options of those policies that have some."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from lb.config.fields import (
+    Amount,
+    BoundedLoad,
+    Duration,
+    HashKey,
+    PolicyName,
+    PositiveAmount,
+    Prime,
+    ProbePath,
+    RequestHash,
+    ServerHash,
+    count,
+    words,
+)
+from lb.config.names import TABLES
+from lb.config.section import Section, key, section, setting
+from lb.model import AdaptiveOptions, ContractOptions, HashOptions, Pool, Probing, TableKind
+
+
+class WeightsEntry(Section):
+    cpu: Amount = setting(AdaptiveOptions, "cpu", "Weight of the CPU term.")
+    memory: Amount = setting(AdaptiveOptions, "memory", "Weight of the memory term.")
+    inflight: Amount = setting(AdaptiveOptions, "inflight", "Weight of the inflight term.")
+    latency: Amount = setting(AdaptiveOptions, "latency", "Weight of the latency term.")
+
+
+class MaximaEntry(Section):
+    cpu: PositiveAmount = setting(AdaptiveOptions, "max_cpu_percent", "CPU in percent that counts as full.")
+    memory: PositiveAmount = setting(AdaptiveOptions, "max_memory_percent", "Memory in percent that counts as full.")
+    inflight: PositiveAmount = setting(AdaptiveOptions, "max_inflight", "Requests that count as full.")
+    latency: Duration = setting(AdaptiveOptions, "max_latency_s", "Latency that counts as full.")
+
+
+class RingEntry(Section):
+    points: Annotated[int, count(1, 4096)] = setting(
+        HashOptions, "points", "Points of a backend of average weight; 262,144 on the whole ring at most."
+    )
+
+
+class MaglevEntry(Section):
+    slots: Prime = setting(HashOptions, "maglev_size", "Slots of the table, a prime; 100 a backend or more.")
+
+
+class ContractEntry(Section):
+    slots: Annotated[int, count(1, 1_000_000)] = setting(ContractOptions, "slots", "M: slots of the ring.")
+    virtual_servers: Annotated[int, count(1, 10_000)] = setting(
+        ContractOptions, "virtual_servers", "K: virtual servers of each backend."
+    )
+    probing: Annotated[Probing, words("linear", "quadratic")] = setting(
+        ContractOptions, "probing", "How a virtual server whose slot is taken finds another."
+    )
+    request_hash: RequestHash = key(
+        "H(i): a name, or the coefficients of i², i and 1.", (1, 2, 17), shown="contract", example=[1, 2, 17]
+    )
+    server_hash: ServerHash = key(
+        "Φ(i, j): a name, or the coefficients of i², i, j², j and 1.",
+        (1, 0, 1, 2, 25),
+        shown="contract",
+        example=[1, 0, 1, 2, 25],
+    )
+
+
+class PolicyEntry(Section):
+    name: PolicyName = setting(Pool, "policy", "How a backend is chosen.")
+    weights: WeightsEntry = section("Of the terms of the score; `adaptive` only.", WeightsEntry)
+    maxima: MaximaEntry = section("At which a term of the score is full; `adaptive` only.", MaximaEntry)
+    metrics_path: ProbePath = setting(
+        AdaptiveOptions, "metrics_path", "Where a backend tells its load; `adaptive` only."
+    )
+    poll_interval: Duration = setting(AdaptiveOptions, "poll_interval_s", "How often it is asked; `adaptive` only.")
+    table: Annotated[TableKind, words(*TABLES)] = setting(
+        HashOptions, "table", "Which backend a key belongs to; `consistent_hash` and `url_hash` only."
+    )
+    key: HashKey | None = key(
+        "What of a request is hashed: `client_ip`, `url`, `path`, `random`, `{header: NAME}`, `{cookie: NAME}`, `{query: NAME}`; "
+        "by default `client_ip`, and `random` with the table `contract`. Hash policies only.",
+        None,
+        example={"header": "X-User"},
+    )
+    bounded_load: BoundedLoad = setting(
+        HashOptions,
+        "bounded_load",
+        "Most that a backend may have in flight, as a multiple of the mean; hash policies only.",
+        example=1.25,
+    )
+    ring: RingEntry = section("Of the table `ring`.", RingEntry)
+    maglev: MaglevEntry = section("Of the table `maglev`.", MaglevEntry)
+    contract: ContractEntry = section("Of the table `contract`.", ContractEntry)
