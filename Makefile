@@ -1,7 +1,7 @@
 # make run    the balancer on http://127.0.0.1:5000 with six demo backends
 # make test   everything the tests need, then lint and the tests
 # make setup  only the development environment
-# make native the data path as C: half the user time per request (a C compiler, half a minute)
+# make native the data path as C: a third off the user time per request (it takes a C compiler, a minute)
 # make lint   ruff, mypy --strict, the import contracts
 # make bench  figures beside nginx, HAProxy, Caddy and Traefik (minutes)
 # make chaos  the tests that kill, pause and fill, at full size (hours; in small they are part of `make test`)

@@ -28,7 +28,7 @@ from lb.cli import children
 from lb.cli.children import Child
 from lb.config import snapshot
 from lb.errors import ConfigError
-from lb.native.finder import is_compiled
+from lb.native.finder import data_path
 
 HOST = "127.0.0.1"
 CONFIG = Path(__file__).resolve().parents[2] / "lb.yaml"
@@ -206,7 +206,7 @@ lb demo is serving
   status page {dashboard_url(ports, directory)}
   metrics     http://{HOST}:{ports.status}/metrics
   backends    {HOST}:{first} to {HOST}:{last}
-  data path   {"compiled" if is_compiled() else "not compiled; make native halves the user time per request"}
+  data path   {data_path()}
   access log  {directory / "access.log"}
 
 Try

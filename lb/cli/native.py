@@ -7,7 +7,7 @@ from time import monotonic
 import click
 
 from lb.native import build
-from lb.native.finder import COMPILED, build_directory
+from lb.native.finder import COMPILED, build_directory, data_path
 
 
 @click.command()
@@ -27,17 +27,19 @@ def native(wish: str | None) -> None:
     elif directory.is_dir():
         click.echo(f"lb native: compiled, in {directory}")
     elif wish == "status":
-        click.echo("lb native: not compiled")
+        click.echo(f"lb native: {data_path()}")
         raise SystemExit(1)
     else:
         _compile(is_wanted=wish is None)
 
 
 def _compile(*, is_wanted: bool) -> None:
-    if not is_wanted and (what := build.missing()):
-        click.echo(f"lb native: not compiled, {what}", err=True)
+    if not is_wanted and (lack := build.missing()):
+        click.echo(f"lb native: not compiled, {lack}", err=True)
         return
-    click.echo(f"lb native: compiling {len(COMPILED)} modules, about half a minute ...", err=True)
+    if what := build.missing():
+        raise click.ClickException(f"not compiled: {what}")
+    click.echo(f"lb native: compiling {len(COMPILED)} modules, a minute or less ...", err=True)
     started = monotonic()
     try:
         directory = build.build()

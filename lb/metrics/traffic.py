@@ -64,7 +64,7 @@ def traffic(reading: Reading, requests: int, now_ns: int) -> Iterator[Family]:
     yield from _contract(reading, requests)
     yield from _backends(reading.backends, now_ns)
     yield from _routes(reading.routes)
-    yield Rows(("pool",), reading.pools).counter("lb_retries_total", "Attempts after a request's first", C_RETRIES)
+    yield Rows(("pool",), reading.pools).counter("lb_retries_total", "Attempts taken from the retry budget", C_RETRIES)
 
 
 def _contract(reading: Reading, requests: int) -> Iterator[Family]:

@@ -20,6 +20,8 @@ from lb.proxy.stream import READ
 from lb.server.runtime import Runtime
 
 _BATCH = 16
+_LAST_BATCH = 2048
+"""Of gunicorn's backlog: more cannot wait."""
 _YIELD_S = 0.003
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _OUT_OF_DESCRIPTORS_PAUSE_S = 0.2
@@ -55,9 +57,15 @@ class Acceptor:
         self._watcher.start(self._ready)
 
     def stop(self) -> None:
-        """Leaves the socket open for whoever shares it."""
+        """Takes those who wait in the kernel's queue, to whom a close of the last one's socket would be a reset.
+        Whoever shares the socket goes on with it."""
         self._watcher.stop()
         self._pause.stop()
+        for _ in range(_LAST_BATCH):
+            try:
+                self._take(*self._sock._accept())  # type: ignore[attr-defined]
+            except OSError:
+                break
         self._sock.close()
 
     def _ready(self) -> None:

@@ -110,9 +110,11 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     def _drain(self, front: Front, runtime: Runtime, acceptors: list[Acceptor]) -> None:
         """No new connections; each open one may end its request, idle ones have five seconds for one more."""
+        runtime.is_draining = True
         for acceptor in acceptors:
             acceptor.stop()
-        runtime.is_draining = True
+        for sock in self.sockets:
+            sock.close()
         front.drain(DRAIN_IDLE_S)
         until = monotonic() + self.cfg.graceful_timeout
         while front.open and monotonic() < until:

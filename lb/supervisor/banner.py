@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lb.model import Listener, Snapshot
-from lb.native.finder import is_compiled
+from lb.native.finder import data_path
 from lb.supervisor.addresses import Bind
 from lb.supervisor.probes import Verdicts
 from lb.supervisor.sockets import Held
@@ -11,8 +11,7 @@ from lb.supervisor.sockets import Held
 
 def ready_line(snapshot: Snapshot, held: Held, verdicts: Verdicts, pid: int) -> str:
     places = "  ".join(f"{listener.kind} {_urls(listener, held)}" for listener in snapshot.config.listeners)
-    path = "compiled" if is_compiled() else "not compiled"
-    serving = f"pid {pid}  workers {snapshot.config.workers} ({path})  generation {snapshot.generation}"
+    serving = f"pid {pid}  workers {snapshot.config.workers} ({data_path()})  generation {snapshot.generation}"
     return f"lb ready: {places}  {serving}  {verdicts}"
 
 

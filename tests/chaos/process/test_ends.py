@@ -40,6 +40,16 @@ def test_under_socket_activation_terms_and_starts_lose_nothing(tmp_path: Path, b
     assert [(tally.refused, tally.failed) for tally in tallies] == [(0, []), (0, [])]
 
 
+def test_a_stop_under_load_resets_nobody(run: Run) -> None:
+    """Whoever has connected is answered, also from the kernel's queue; whoever comes later is refused."""
+    with load_on(run.port) as tally:
+        tally.wait_for(200)
+        run.signal(signal.SIGTERM)
+        assert run.wait_for_end() == 0
+        wait_for("clients that are refused", lambda: tally.refused > 0)
+    assert tally.failed == []
+
+
 def test_term_lets_requests_end(run: Run) -> None:
     answers: list[bool] = []
     clients = [threading.Thread(target=lambda: answers.append(slow_request(run.port, 1.0))) for _ in range(8)]

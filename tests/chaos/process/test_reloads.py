@@ -9,6 +9,7 @@ import socket
 import time
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
 from tests.chaos.process.load import load_on
 from tests.chaos.process.running import Run
@@ -76,22 +77,24 @@ def test_a_broken_file_changes_nothing(run: Run) -> None:
             "the problem to be shown", lambda: b"\nlb_config_last_reload_successful 0\n" in fetched(run, "/metrics")
         )
         assert b"the file is empty" in json.loads(fetched(run, "/api/v1/state"))["problem"].encode()
+        wait_for("readiness to say it", lambda: b"/reload.json says why" in fetched(run, "/health/ready", "status"))
         tally.wait_for(tally.ok + 100)
         run.file.write_text(good)
         run.signal(signal.SIGHUP)
         run.wait_for_event("configuration_applied")
         wait_for("the good end", lambda: b"\nlb_config_last_reload_successful 1\n" in fetched(run, "/metrics"))
         assert json.loads(fetched(run, "/api/v1/state"))["problem"] == ""
+        wait_for("no problem", lambda: b"problem" not in fetched(run, "/health/ready", "status"))
     assert (tally.refused, tally.failed) == (0, [])
     assert run.snapshot().generation == generation + 1
     wait_for("the processes of before", lambda: set(run.descendants()) == processes, 5.0)
     assert "Traceback" not in run.log()
 
 
-def fetched(run: Run, path: str) -> bytes:
-    """From the admin listener."""
+def fetched(run: Run, path: str, listener: Literal["admin", "status"] = "admin") -> bytes:
+    port = run.admin_port if listener == "admin" else run.status_port
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{run.admin_port}{path}", timeout=10) as answer:
+    with opener.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
         body: bytes = answer.read()
     return body
 

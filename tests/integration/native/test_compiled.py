@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lb.native.finder import BUILDS, build_directory
+from lb.native.finder import BUILDS, build_directory, data_path
 from tests.support.balancer import Subject, running_balancer, simple_config
 
 
@@ -38,5 +38,5 @@ def test_status_says_whether_there_is_a_build() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     exists = build_directory().is_dir()
     assert (done.returncode, done.stdout) == (
-        (0, f"lb native: compiled, in {build_directory()}\n") if exists else (1, "lb native: not compiled\n")
+        (0, f"lb native: compiled, in {build_directory()}\n") if exists else (1, f"lb native: {data_path()}\n")
     )
