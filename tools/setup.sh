@@ -4,7 +4,8 @@
 #   tools/setup.sh run          .venv with the package
 #   tools/setup.sh native       and the data path compiled
 #   tools/setup.sh development  .venv with the package and the tools of `make lint` and `make test`
-#   tools/setup.sh test         and the data path compiled, and, on CI as root, the programs that tests start
+#   tools/setup.sh test         and the data path compiled, a parser to judge ours by, and, on CI as root, the programs
+#                               that tests start
 #   tools/setup.sh bench        and what `make bench` draws with
 #
 # Works as root or not. What is missing and cannot be installed here is said in one line, exit 1.
@@ -14,6 +15,7 @@ cd "$(dirname "$0")/.."
 VENV=.venv
 # program:Debian package, for each program that a test starts and this repository does not bring.
 TEST_PROGRAMS=(gcc:gcc ss:iproute2 ip:iproute2 iptables:iptables slowhttptest:slowhttptest unshare:util-linux prlimit:util-linux)
+ORACLE=gunicorn_h1c==0.6.9
 
 fail() {
   echo "setup: $*" >&2
@@ -85,6 +87,22 @@ install_test_programs() {
   install_packages "${missing[@]}" || echo "setup: tests will miss ${missing[*]} (apt-get install ${missing[*]})" >&2
 }
 
+# Beside the packages of the venv, not among them: gunicorn takes this parser up by itself where it can import it, and
+# then accepts bare line feeds and folded lines. Elsewhere than on CI its tests skip without it; it comes as source.
+install_oracle() {
+  local folder=$VENV/oracles
+  if [[ -f $folder/.installed && $(<"$folder/.installed") == "$ORACLE" ]]; then return; fi
+  echo "setup: installing $ORACLE into $folder"
+  rm -rf "$folder"
+  if "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --target "$folder" "$ORACLE"; then
+    echo "$ORACLE" >"$folder/.installed"
+  else
+    rm -rf "$folder"
+    [[ ${CI:-} != true ]] || fail "pip could not build $ORACLE (see above): it takes gcc"
+    echo "setup: tests will miss $ORACLE (see above): it takes gcc" >&2
+  fi
+}
+
 has_development() {
   [[ -f $VENV/.installed-development && $(<"$VENV/.installed-development") == $(cksum pyproject.toml) ]]
 }
@@ -107,6 +125,7 @@ case ${1:-run} in
     make_venv
     install_package development "[dev]"
     install_test_programs
+    install_oracle
     "$VENV/bin/lb" native --if-possible
     ;;
   bench)

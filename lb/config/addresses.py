@@ -51,7 +51,9 @@ def backend_url(text: str) -> Address:
         raise ValueError("a backend URL has no user name or password in it")
     match = _URL.fullmatch(text)
     if not match:
-        raise ValueError(f"expected a URL such as http://10.0.0.1:8080, got `{text}`; did you mean `http://{text}`?")
+        bare = text.lstrip("/")
+        hint = f"; did you mean `http://{bare}`?" if bare else ""
+        raise ValueError(f"expected a URL such as http://10.0.0.1:8080, got `{text}`{hint}")
     scheme, authority, rest = match[1].lower(), match[2], match[3]
     if scheme not in ("http", "https"):
         why = _FOREIGN_SCHEMES.get(scheme, "expected http://, https:// or unix:")

@@ -2,7 +2,8 @@
 
 A route is a set of requests. It is split by host and method into atoms; when each atom lies inside
 one earlier route, nothing is left for it. What cannot be decided (two regular expressions) counts
-as reachable: better silent than wrong. Hosts are indexed, so 10,000 of them stay quick.
+as reachable: better silent than wrong. So does what is behind a route whose conditions are mistaken:
+it is left aside, and the others are judged without it. Hosts are indexed, so 10,000 of them stay quick.
 """
 
 from __future__ import annotations
@@ -16,18 +17,30 @@ from lb.config.schema import Schema
 from lb.config.schema_routes import RouteEntry
 
 _ANY = ""
+_CONDITIONS = frozenset(("host", "path", "exact", "methods", "headers", "query"))
+_BESIDE_THEM = frozenset(RouteEntry.model_fields) - _CONDITIONS
+"""What a route does with the requests that it takes: a mistake in it changes nothing about which."""
 
 
-def unreachable_routes(schema: Schema, line_of: Callable[[Path], int]) -> Iterator[Finding]:
+def is_about_conditions(mistake: Path) -> bool:
+    """Whether it leaves open which requests its route takes. An unknown key does: it may be a condition, misspelt."""
+    return mistake[:1] == ("routes",) and (len(mistake) < 3 or mistake[2] not in _BESIDE_THEM)
+
+
+def unreachable_routes(
+    schema: Schema, line_of: Callable[[Path], int], is_unclear: Callable[[Path], bool]
+) -> Iterator[Finding]:
+    """``is_unclear``: whether a mistake is known in the conditions of the route at a path."""
     by_host: dict[str, list[tuple[int, RouteEntry]]] = {}
     for position, route in enumerate(schema.routes or []):
+        path: Path = ("routes", position)
+        if is_unclear(path):
+            continue
         takers = _takers(route, by_host)
         if takers:
-            paths: tuple[Path, ...] = tuple(("routes", taker) for taker in sorted(takers))
-            lines = [str(line_of(path)) for path in paths]
+            lines = [str(line_of(("routes", taker))) for taker in sorted(takers)]
             who = f"line {lines[0]} takes" if len(lines) == 1 else f"lines {', '.join(lines)} take"
-            path: Path = ("routes", position)
-            yield Finding(path, f"can never match: {who} everything it would", depends_on=(path, *paths))
+            yield Finding(path, f"can never match: {who} everything it would")
         for host in route.host or [_ANY]:
             by_host.setdefault(host, []).append((position, route))
 

@@ -49,6 +49,12 @@ class Document:
     values: dict[Path, Mark] = field(default_factory=dict)
     keys: dict[Path, Mark] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    unknown: set[Path] = field(default_factory=set)
+    """Values whose variable is not set: they are there as they are written."""
+
+    def is_unknown(self, path: Path) -> bool:
+        """Whether what is at ``path`` is such a value, or comes out of one: nothing can be said against it."""
+        return any(path[:end] in self.unknown for end in range(len(path) + 1))
 
     def locate(self, path: Path, *, at_key: bool = False) -> Mark:
         """Where ``path`` stands, or the nearest thing around it that is in the file."""
@@ -76,18 +82,18 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def read_document(path: str, environ: Mapping[str, str]) -> Document:
+def read_document(path: str, environ: Mapping[str, str], *, least: str = "pools") -> Document:
     """Parse ``path``. LocatedConfigError if it is not readable or not YAML; what is wrong with
-    single values (duplicate keys, missing variables) is in ``findings``."""
-    return parse_document(_text(path), path, environ)
+    single values (duplicate keys, missing variables) is in ``findings``. ``least``: the key it cannot do without."""
+    return parse_document(_text(path), path, environ, least=least)
 
 
-def parse_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
+def parse_document(text: str, file: str, environ: Mapping[str, str], *, least: str = "pools") -> Document:
     """As ``read_document``, of text that is at hand."""
     document = Document(file)
     root = _compose(text, file)
     if root is None:
-        raise LocatedConfigError([Problem(file, 1, 1, "the file is empty; the least it needs is `pools:`")])
+        raise LocatedConfigError([Problem(file, 1, 1, f"the file is empty; the least it needs is `{least}:`")])
     try:
         document.data = _Builder(document, environ).value(root, ())
     except _TooMuch as error:
@@ -208,6 +214,7 @@ class _Builder:
             text = expand(node.value, self._environ)
         except ExpansionError as error:
             self._document.findings.append(Finding(path, str(error)))
+            self._document.unknown.add(path)
             return node.value
         if node.style or text is not node.value:
             return text

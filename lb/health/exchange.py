@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import socket as names
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
 from gevent import socket, ssl
 
+from lb.health.addresses import AddressBook
 from lb.health.tls import client_context, server_name
 from lb.http1.response import BadResponse, ResponseHead, find_response_head_end, parse_response
 from lb.model import Backend, BackendTls
@@ -25,6 +26,9 @@ USER_AGENT = "lb-probe"
 _RECV_BYTES = 4096
 _INTERIM_LIMIT = 8
 """More 1xx answers than this before the final one are no sign of health."""
+
+_book = AddressBook()
+"""Of this process: all probes and polls of a name share what was found last."""
 
 _REASONS = {
     errno.ECONNREFUSED: "connection refused",
@@ -78,11 +82,20 @@ def _context(tls: BackendTls) -> Any:
 
 
 def _connect(backend: Backend, port: int) -> Any:
-    if not backend.unix_path:
-        return socket.create_connection((backend.host, port))
-    sock = socket.socket(names.AF_UNIX, names.SOCK_STREAM)
+    """To the first address that takes us; the last one's OSError if none does."""
+    if backend.unix_path:
+        return _connected(names.AF_UNIX, backend.unix_path)
+    *others, last = _book.addresses(backend.host, port)
+    for family, address in others:
+        with suppress(OSError):
+            return _connected(family, address)
+    return _connected(*last)
+
+
+def _connected(family: int, address: Any) -> Any:
+    sock = socket.socket(family, names.SOCK_STREAM)
     try:
-        sock.connect(backend.unix_path)
+        sock.connect(address)
     except BaseException:
         sock.close()
         raise

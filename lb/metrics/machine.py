@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from lb.metrics.family import Family
-from lb.metrics.processes import Place, own_place, parent_of
+from lb.metrics.processes import Place, own_place, parent_of, starters
 from lb.metrics.reading import Counted
 from lb.native.finder import is_compiled
 from lb.state.layout import (
+    H_CONTROLLER_PID,
     SLOT_GENERATION,
     SLOT_PID,
     SLOT_READY,
@@ -79,12 +81,14 @@ def build_info() -> Family:
 
 
 def places(segment: Segment, live: Sequence[int]) -> dict[Place, int]:
-    """The pids of the workers, of their arbiter and of this process, the controller."""
+    """The pids of the workers, of this process and, if it is the machine's controller, of all that started them."""
     pids = {slot: segment.slot_cells(slot)[SLOT_PID] for slot in live}
     found: dict[Place, int] = {("worker", str(slot)): pid for slot, pid in pids.items()}
     arbiter = parent_of(pids.values())
     if arbiter is not None:
         found["arbiter", ""] = arbiter
+    if segment.header[H_CONTROLLER_PID] == os.getpid():
+        found |= starters(os.environ)
     return found | own_place()
 
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import psutil
 
 from lb.metrics.family import Family
+from lb.state.process import RUN_PID
 
 Place = tuple[str, str]
-"""Role and slot: ``("worker", "3")``, ``("arbiter", "")``, ``("controller", "")``."""
+"""Role and slot: ``("worker", "3")``, ``("arbiter", "")``, ``("controller", "")``, ``("supervisor", "")`` ..."""
 
 
 class Usage(NamedTuple):
@@ -67,6 +68,20 @@ def _usage(pid: int) -> Usage | None:
 
 def own_place() -> dict[Place, int]:
     return {("controller", ""): os.getpid()}
+
+
+def starters(environ: Mapping[str, str]) -> dict[Place, int]:
+    """What started this process, the controller: its gunicorn, and the supervisor that started that one.
+
+    A gunicorn that was started by hand has a parent too, which is none of ours: ``environ`` names
+    the supervisor if there is one, and it counts only while it is that parent.
+    """
+    arbiter = os.getppid()
+    found: dict[Place, int] = {("controller_arbiter", ""): arbiter}
+    supervisor = parent_of([arbiter])
+    if supervisor is not None and environ.get(RUN_PID) == str(supervisor):
+        found["supervisor", ""] = supervisor
+    return found
 
 
 def parent_of(pids: Iterable[int]) -> int | None:

@@ -25,6 +25,7 @@ from lb.state.layout import W_LOG_DROPPED
 
 BATCH_LINES = 256
 MAX_TEXT_BYTES = 2048
+_LOOK_EVERY_S = 1.0
 _log = logging.getLogger("lb.access_log")
 _is_plain = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]*").fullmatch
 
@@ -55,6 +56,7 @@ class AccessLogWriter:
         self._fd = -1
         self._cut = b""
         self._has_complained = False
+        self._looked_at = 0.0
         self.configure(path, style, counters)
 
     def configure(self, path: str, style: Literal["json", "combined"], counters: memoryview) -> None:
@@ -96,12 +98,23 @@ class AccessLogWriter:
         if not pending:
             return
         self._pending = []
-        if self._fd < 0:
+        if self._fd < 0 or self._was_moved():
             self.open()
         offset = time() - monotonic()
         format_line = self._format
         text = "".join([format_line(exchange, offset) for exchange in pending])
         self._write(self._cut + text.encode("latin-1", "replace"))
+
+    def _was_moved(self) -> bool:
+        """Whether the file has another name by now, or none: a rotation needs no signal. Looked at once a second."""
+        now = monotonic()
+        if self.path == "-" or now - self._looked_at < _LOOK_EVERY_S:
+            return False
+        self._looked_at = now
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        except OSError:
+            return True
 
     def _write(self, data: bytes) -> None:
         """A disk that is nearly full takes a part: the line it cuts in two is ended first next time, those
@@ -224,13 +237,43 @@ def _json_line(exchange: Exchange, offset: float) -> str:
     )
 
 
+@lru_cache(maxsize=16384)
+def _word(text: str) -> str:
+    """A name as one field of *combined*: no space in it, ``-`` for none."""
+    return combined_text(text.encode()).replace(" ", "\\x20") or "-"
+
+
 def _combined_line(exchange: Exchange, offset: float) -> str:
+    """What Apache writes, then what it does not know; readers of the nine fields stop before that."""
+    return f"{_combined_fields(exchange, offset)} {_fields_of_ours(exchange)}\n"
+
+
+def _fields_of_ours(exchange: Exchange) -> str:
+    """In the documented order, which programs count on: later ones go to the end."""
+    started = exchange.started
+    member = exchange.member
+    first_byte_at = exchange.first_byte_at
+    return " ".join(
+        (
+            _word(exchange.route.route.id if exchange.route is not None else ""),
+            _word(member.name if member is not None else ""),
+            str(exchange.attempts or "-"),
+            exchange.reason or "-",
+            str(int(exchange.connect_s * 1e6) or "-"),
+            str(int((first_byte_at - started) * 1e6)) if first_byte_at else "-",
+            str(int((exchange.ended - started) * 1e6)),
+            exchange.told_id.decode("ascii") or "-",
+        )
+    )
+
+
+def _combined_fields(exchange: Exchange, offset: float) -> str:
     head = exchange.head
     when = strftime("%d/%b/%Y:%H:%M:%S +0000", gmtime(exchange.started + offset))
     client = combined_text(exchange.caller.address) or "-"
     if head is NO_HEAD:
-        return f'{client} - - [{when}] "-" {exchange.status} {exchange.bytes_out} "-" "-"\n'
+        return f'{client} - - [{when}] "-" {exchange.status} {exchange.bytes_out} "-" "-"'
     line = f"{combined_text(head.method)} {combined_text(head.target)} HTTP/1.{head.version_minor}"
     referer = combined_text(head.fields.value(b"referer")) or "-"
     agent = combined_text(head.fields.value(b"user-agent")) or "-"
-    return f'{client} - - [{when}] "{line}" {exchange.status} {exchange.bytes_out} "{referer}" "{agent}"\n'
+    return f'{client} - - [{when}] "{line}" {exchange.status} {exchange.bytes_out} "{referer}" "{agent}"'

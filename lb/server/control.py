@@ -20,7 +20,7 @@ from lb.state.segment import Segment
 
 TIMEOUT_S = 5.0
 """Its socket is held by the supervisor: with the controller dead nobody would answer for long."""
-SILENT_S = 5.0
+SILENT_S = 3.0
 """It says twice a second that it lives."""
 _NOBODY_THERE = ("connect_failed", "no_backend")
 
@@ -48,5 +48,20 @@ def metrics_from(pool: LivePool) -> Local:
 
 
 def is_running(segment: Segment) -> bool:
-    """Whether the controller has been heard of lately. A stamp in the future is of an earlier boot."""
-    return 0 <= monotonic_ns() - segment.header[H_CONTROLLER_BEAT_NS] < SILENT_S * 1e9
+    """Whether the controller has been heard of lately."""
+    return 0 <= _silence_s(segment) < SILENT_S
+
+
+def silence(segment: Segment) -> str:
+    """What is wrong with the controller and for how long, for people; empty while it is heard of."""
+    if is_running(segment):
+        return ""
+    silence_s = _silence_s(segment)
+    since = f"has said nothing for {silence_s:.0f} s" if silence_s >= 0 else "has not been heard of"
+    return f"the controller {since}: the last verdicts of probes are in force"
+
+
+def _silence_s(segment: Segment) -> float:
+    """Below 0: it never said a word since the machine was started."""
+    beat_ns = segment.header[H_CONTROLLER_BEAT_NS]
+    return (monotonic_ns() - beat_ns) / 1e9 if beat_ns else -1.0

@@ -34,6 +34,7 @@ from lb.proxy.routes import LiveRoute, local_action
 from lb.server import control
 from lb.server.local_tickets import LocalTickets
 from lb.server.missed import Missed
+from lb.server.refused import RefusedReload
 from lb.server.retired import Basis, RetiredSegments
 from lb.server.status import readiness, status_routes
 from lb.state.layout import SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
@@ -67,6 +68,7 @@ class Runtime:
         self._health_seen = -1
         self._checked_at = 0.0
         self._missed = Missed()
+        self._refused = RefusedReload()
         self._flushed_at = 0.0
         self._basis = Basis()
         self._retired = RetiredSegments()
@@ -103,6 +105,7 @@ class Runtime:
                 self._rejoin()
                 return
             self._retired.close_unused()
+            self._refused.look(self.snapshot.config.state.dir)
             self.traffic.tick(now)
         generation = self.segment.generation
         if generation != self.snapshot.generation and not self._missed.is_to_wait(generation, now):
@@ -238,7 +241,8 @@ class Runtime:
         return LiveRoute(route, column, None, local_action(route), "", frozenset())
 
     def _ready(self, _: Exchange) -> Answer:
-        return readiness(self.segment, self.snapshot.generation, is_draining=self.is_draining, problem=self.problem)
+        problem = self.problem or self._refused.problem
+        return readiness(self.segment, self.snapshot.generation, is_draining=self.is_draining, problem=problem)
 
     def _named_members(self) -> Iterable[Member]:
         return self._members.values()

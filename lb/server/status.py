@@ -28,9 +28,10 @@ def status_routes(cells: Cells, ready: Local, metrics: Local) -> list[tuple[Rout
 def readiness(segment: Segment, generation: int, *, is_draining: bool, problem: str) -> Answer:
     """200 once this generation's backends have been probed; 503 with a reason before, and while draining.
 
-    ``problem``: what is wrong although we serve.
+    ``problem``: what is wrong although we serve; a controller that is silent is added to it.
     """
     reason = _reason(segment, generation, is_draining=is_draining)
+    problems = [text for text in (problem, "" if reason else control.silence(segment)) if text]
     body = {
         "status": {"": "ready", "draining": "draining"}.get(reason, "not probed yet"),
         "generation": generation,
@@ -38,8 +39,8 @@ def readiness(segment: Segment, generation: int, *, is_draining: bool, problem: 
     }
     if reason:
         body |= {"reason": reason, "error": REASONS[reason].text}
-    if problem:
-        body |= {"problem": problem}
+    if problems:
+        body |= {"problem": "; ".join(problems)}
     return local_answer(503 if reason else 200, "application/json", json.dumps(body).encode())
 
 

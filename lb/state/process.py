@@ -6,6 +6,8 @@ A pid alone is reused by the kernel; pid and start time together name one proces
 
 from __future__ import annotations
 
+RUN_PID = "LB_RUN_PID"
+"""Environment of everything that ``lb run`` starts: its pid."""
 _STATE, _START = 0, 19
 """Positions behind the command name in /proc/PID/stat: fields 3 and 22 of proc(5)."""
 

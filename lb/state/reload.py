@@ -1,6 +1,6 @@
 """``state.dir/reload.json``: how the last attempt to put a configuration in force ended.
 
-Written by whoever asked for it, read by the controller when somebody looks. Advice for people and
+Written by whoever asked for it, read by the controller when somebody looks and by workers when it changes. Advice for people and
 alerts, nothing depends on it.
 """
 
@@ -22,16 +22,21 @@ class Reload:
     problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """What is wrong, for people; empty if nothing is."""
+        """What is wrong and why, for people; empty if nothing is."""
+        return f"{self.refusal}: {'; '.join(self.problems)}" if self.problems else ""
+
+    @property
+    def refusal(self) -> str:
+        """What is wrong and since when, without the reasons; empty if nothing is."""
         if not self.problems:
             return ""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.at_s))
-        return f"configuration refused at {stamp}, the one before is in force: {'; '.join(self.problems)}"
+        return f"configuration refused at {stamp}, the one before is in force"
 
 
 def record(state_dir: str, problems: Sequence[str]) -> None:
     """Replace the file in one step. A directory that takes no file (disk full) is no reason to stop."""
-    path = _path(state_dir)
+    path = reload_path(state_dir)
     data = {"ok": not problems, "time": time.time(), "problems": list(problems)}
     with contextlib.suppress(OSError):
         fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -43,12 +48,12 @@ def record(state_dir: str, problems: Sequence[str]) -> None:
 def last_reload(state_dir: str) -> Reload | None:
     """None if there is no file that can be read."""
     try:
-        with open(_path(state_dir), encoding="utf-8") as file:
+        with open(reload_path(state_dir), encoding="utf-8") as file:
             data = json.load(file)
         return Reload(float(data["time"]), tuple(map(str, data["problems"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _path(state_dir: str) -> str:
+def reload_path(state_dir: str) -> str:
     return os.path.join(state_dir, "reload.json")

@@ -18,10 +18,10 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Config, Snapshot
+from lb.state.process import RUN_PID
 from lb.state.reload import record
 from lb.supervisor.addresses import Bind, match_names
 from lb.supervisor.inherited import inherited_names
-from lb.supervisor.pidfile import RUN_PID
 from lb.supervisor.sockets import BindError, Held, url_of
 
 SNAPSHOT, CONFIG = "LB_SNAPSHOT", "LB_CONFIG"

@@ -14,7 +14,7 @@ from lb.supervisor import bare
 
 __all__ = [
     "accesslog", "backlog", "control_socket_disable", "errorlog", "forwarded_allow_ips", "forwarder_headers",
-    "header_map", "limit_request_field_size", "limit_request_fields", "limit_request_line", "logger_class",
+    "header_map", "http_parser", "limit_request_field_size", "limit_request_fields", "limit_request_line", "logger_class",
     "loglevel", "max_requests", "on_reload", "pre_exec", "preload_app", "proxy_protocol", "reuse_port",
     "secure_scheme_headers", "timeout", "when_ready", "worker_tmp_dir",
 ]  # fmt: skip
@@ -35,6 +35,7 @@ accesslog = None  # the proxy writes its own
 loglevel = "info"
 
 # Stock workers: strict, believe no header, and so does no hop before us.
+http_parser = "python"  # gunicorn would take up gunicorn_h1c where it finds it, which takes bare LF and folds
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Callable, Mapping
 
 from lb.model import Snapshot
+from lb.state.process import RUN_PID
 from lb.supervisor.addresses import Bind, control_binds, data_binds
-from lb.supervisor.pidfile import RUN_PID
 from lb.supervisor.plane import Actions, Plane
 from lb.supervisor.readiness import controllers_serving, workers_serving
 from lb.supervisor.sockets import Held

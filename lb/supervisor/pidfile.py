@@ -10,9 +10,6 @@ import contextlib
 import fcntl
 import os
 
-RUN_PID = "LB_RUN_PID"
-"""Environment of everything a supervisor starts: its pid."""
-
 
 class PidFile:
     """Ours while this object is open."""

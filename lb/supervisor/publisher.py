@@ -15,10 +15,11 @@ from collections.abc import Callable
 from lb.config.load import load, state_dir_problem
 from lb.errors import ConfigError
 from lb.model import Config
+from lb.state.process import RUN_PID
 from lb.state.publish import PublishError, StateDirError, make_state_dir, publish, snapshot_path
 from lb.state.segment import SegmentError
 from lb.supervisor import outline
-from lb.supervisor.pidfile import RUN_PID, owner
+from lb.supervisor.pidfile import owner
 
 
 def main(path: str, answer: Callable[[Config], str]) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.balancer import Balancer, running_balancer, simple_config
-from tests.support.raw_client import get
+from tests.conftest import missing
+from tests.support.balancer import Balancer, Subject, running_balancer, simple_config
+from tests.support.raw_client import exchange, get
 from tests.support.waiting import wait_for
+from tests.unit.http1.oracles import BESIDE
 
 HOW_TO_START = "LB_CONFIG=FILE gunicorn -c python:lb.controller.gunicorn_conf lb.admin.app:app"
 
@@ -37,3 +40,22 @@ def test_without_a_controller_the_status_listener_says_how_to_start_it(balancer:
     said = json.loads(answer.body)
     assert said["reason"] == "no_controller"
     assert HOW_TO_START in said["error"]
+
+
+@pytest.mark.parametrize(("subject", "listener"), [("wsgi", "traffic"), ("worker", "admin")])
+def test_stock_workers_refuse_bare_line_feeds_where_gunicorn_finds_its_c_parser_too(
+    subject: Subject, listener: str
+) -> None:
+    """By the documented ``--http-parser python``, and the controller's by its settings. The C parser takes them."""
+    if not BESIDE.is_dir():
+        missing(f"gunicorn_h1c is not in {BESIDE} (tools/setup.sh test)")
+    environ = {"PYTHONPATH": str(BESIDE)}
+    with running_balancer(simple_config([9]), subject, environ=environ, with_controller=True) as stock:
+        wait_for("the listener", lambda: is_open(stock.ports[listener]))
+        answer = exchange(stock.ports[listener], b"GET / HTTP/1.1\nHost: lb.test\n\n", first_s=20.0)
+    assert answer.data.startswith(b"HTTP/1.1 400 ")
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -1,7 +1,7 @@
 """A real balancer for a test: gunicorn in a process of its own, on a free port, cleaned up at the end.
 
 Two subjects: ``worker`` is our worker class as a machine runs it, ``wsgi`` the same core as an
-application under a stock gunicorn. No controller runs, so nothing is probed.
+application under a stock gunicorn. No controller runs unless one is wanted, and then nothing is probed.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def running_balancer(
     """Serves ``config`` until the end of the block.
 
     Listeners need not name a ``bind``: each gets a free port. ``settings`` is the worker subject's conf
-    module (``tests.support.settings`` has others); ``through`` a command that executes the one behind it;
-    ``gunicorn`` how that is called.
+    module (``tests.support.settings`` has others); ``through`` a command that executes the one behind it, for
+    the controller too; ``gunicorn`` how that is called.
     """
     listeners = {"traffic": {}, "status": {}, "admin": {}, **config.get("listeners", {})}
     ports = dict(zip(listeners, free_ports(len(listeners)), strict=True))
@@ -132,14 +132,15 @@ def running_balancer(
             balancer = Balancer(ports, process, state_dir, subject)
             _wait_until_serving(balancer)
             if with_controller:
-                stack.enter_context(_running(_CONTROLLER, file, environ))
+                stack.enter_context(_running((*through, *_CONTROLLER), file, environ))
             yield balancer
 
 
 def _options(subject: Subject, port: int, settings: str) -> tuple[str, ...]:
     if subject != "wsgi":
         return ("-c", f"python:{settings}", "lb.wsgi:app")
-    return ("-k", "gevent", "-b", f"127.0.0.1:{port}", "--no-control-socket", "lb.wsgi:app")
+    own = ("--http-parser", "python", "--no-control-socket")  # its C parser, where installed, takes bare LF
+    return ("-k", "gevent", "-b", f"127.0.0.1:{port}", *own, "lb.wsgi:app")
 
 
 @contextlib.contextmanager

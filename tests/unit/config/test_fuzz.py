@@ -13,7 +13,8 @@ from lb.config import snapshot
 from lb.config.load import examine, load
 from lb.config.schema import Schema
 from lb.config.schema_listeners import ListenerEntry
-from lb.config.schema_pools import BackendEntry, HealthEntry, PolicyEntry, PoolEntry, RetryEntry
+from lb.config.schema_policy import PolicyEntry
+from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RouteEntry
 from lb.errors import ConfigError
 from lb.model import Snapshot

@@ -41,6 +41,28 @@ TABLE = [
     (routes("{pool: web, error_style: jsn}"), "3:30: expected one of json, error_only, text, got `jsn`, did you mean"),
     ("pools: {control: {backends: [http://h:1]}}", "1:9: pool `control` is built in: choose another name"),
     ("pools: {a b: {backends: [http://h:1]}}", "1:9: expected a name of letters, digits, `_`, `.` and `-`"),
+    # hash policies
+    (pool("policy: {name: consistent_hash, table: rnig}"), "2:72: expected one of ring, maglev, rendezvous, contract, got `rnig`, did you mean `ring`?"),
+    (pool("policy: {name: consistent_hash, key: ulr}"), "2:70: unknown key `ulr`, did you mean `url`?"),
+    (pool("policy: {name: consistent_hash, key: session}"), "2:70: unknown key `session`: expected one of client_ip, url, path, random, or {header: NAME}"),
+    (pool("policy: {name: consistent_hash, key: header}"), "2:70: `header` needs a name: write {header: NAME}"),
+    (pool("policy: {name: consistent_hash, key: {cokie: sid}}"), "2:70: unknown key `cokie`, did you mean `cookie`?"),
+    (pool("policy: {name: consistent_hash, key: {cookie: 'a b'}}"), "2:70: expected the name of a cookie, got `a b`"),
+    (pool("policy: {name: consistent_hash, key: {header: 'X User'}}"), "2:70: expected a field name"),
+    (pool("policy: {name: consistent_hash, bounded_load: 0.25}"), "2:79: expected more than 1 and at most 100, did you mean 1.25?"),
+    (pool("policy: {name: consistent_hash, bounded_load: 1}"), "2:79: expected more than 1 and at most 100, such as 1.25"),
+    (pool("policy: {name: maglev, maglev: {slots: 65536}}"), "2:72: 65536 is not a prime: did you mean 65537?"),
+    (pool("policy: {name: ring_hash, ring: {points: 0}}"), "2:74: expected a number from 1 to 4096, got 0"),
+    (pool("policy: {name: contract_hash, contract: {slots: 0}}"), "2:81: expected a number from 1 to 1000000, got 0"),
+    (pool("policy: {name: contract_hash, contract: {virtual_servers: 9.5}}"), "2:91: expected a whole number, got `9.5`"),
+    (pool("policy: {name: contract_hash, contract: {probing: quadratc}}"), "2:83: expected one of linear, quadratic, got `quadratc`, did you mean `quadratic`?"),
+    (pool("policy: {name: contract_hash, contract: {request_hash: i*i}}"), "expected one of contract, squareless, crc32 or 3 whole numbers, got `i*i`"),
+    (pool("policy: {name: contract_hash, contract: {server_hash: [1, 2, 17]}}"), "expected one of contract, squareless, crc32 or 5 whole numbers, got a list"),
+    (pool("policy: {name: contract_hash, contract: {slots: 8}}"), "2:33: 1 backends with 9 virtual servers each need 9 slots, the table `contract` has 8: more"),
+    (pool("policy: {name: maglev, table: ring}"), "2:56: the policy `maglev` has the table `maglev`: leave `table` out, or take `consistent_hash`"),
+    (pool("policy: {name: url_hash, key: path}"), "2:58: the policy `url_hash` has the key `url`: leave `key` out, or take `consistent_hash`"),
+    (pool("policy: {name: maglev, ring: {points: 9}}"), "2:56: `ring` is about the table `ring`, this pool's is `maglev`"),
+    (pool("policy: {name: ip_hash, key: url}"), "2:57: `key` is an option of the policy `consistent_hash`, this pool's is `ip_hash`"),
     # types
     (WEB + 'workers: "4"\n', "2:10: expected a whole number, got `4`"),
     (WEB + "workers: 0\n", "2:10: expected a number from 1 to 512, got 0"),
@@ -106,6 +128,7 @@ TABLE = [
     (pool('health: {type: http, host: "a\\r\\nX: y"}'), "control characters"),
     # addresses
     (backend("127.0.0.1:80"), "3:16: expected a URL such as http://10.0.0.1:8080, got `127.0.0.1:80`; did you mean"),
+    (backend("//x"), "3:16: expected a URL such as http://10.0.0.1:8080, got `//x`; did you mean `http://x`?"),
     (backend("http://169.254.169.254"), "3:16: `169.254.169.254` is link-local or serves a cloud's metadata"),
     (backend("http://u:secret@h"), "3:16: a backend URL has no user name or password in it"),
     (backend("http://127.0.0.1:5050"), "3:16: `127.0.0.1:5050` is our own listener `admin`: requests would go in circles"),
@@ -177,8 +200,48 @@ def test_all_mistakes_are_said_at_once_and_in_order(tmp_path: Path) -> None:
       - {path: /x, pool: web, action: health}
     """
     assert [line.split(": ", 1)[0] for line in mistakes(tmp_path, text)] == [
-        "1:1", "2:10", "5:13", "6:16", "6:42", "7:8", "9:12", "11:5",
+        "1:1", "2:10", "5:13", "6:16", "6:42", "7:8", "9:12", "10:5", "11:5", "11:5",
     ]  # fmt: skip
+
+
+NEVER = "can never match: line 2 takes everything it would"
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected"),
+    [
+        ("{path: api, pool: web}, {pool: web}, {path: /z, pool: web}", ["2:17: expected a path", f"2:47: {NEVER}"]),
+        (
+            "{path: /x, pool: web}, {path: /x/y, pool: web}, {pool: wbe}, {pool: web}, {path: /z, pool: web}",
+            [f"2:33: {NEVER}", "2:65: unknown pool `wbe`", f"2:71: {NEVER}", f"2:84: {NEVER}"],
+        ),
+        ("{pool: web, body_limit: x}, {path: /z, pool: web}", ["2:34: expected a size", f"2:38: {NEVER}"]),
+        ("{}, {path: /z, pool: web}", ["2:10: a route needs exactly one of", f"2:14: {NEVER}"]),
+        ("{pth: /x, pool: web}, {path: /z, pool: web}", ["2:11: unknown key `pth`"]),
+        ("{path: /a, exact: /b, pool: web}, {exact: /b, pool: web}", ["2:21: `path` and `exact` exclude each other"]),
+    ],
+)  # fmt: skip
+def test_a_mistaken_route_does_not_hide_what_others_hide(tmp_path: Path, flow: str, expected: list[str]) -> None:
+    """Only one whose conditions are mistaken is left aside: nobody knows what it would take."""
+    said = mistakes(tmp_path, WEB + f"routes: [{flow}]\n")
+    assert [line[: len(start)] for line, start in zip(said, expected, strict=True)] == expected
+
+
+def test_a_variable_that_is_not_set_is_the_only_mistake_of_its_value(tmp_path: Path) -> None:
+    text = """\
+    workers: ${NOPE}
+    listeners: ${NOPE}
+    pools:
+      web:
+        backends:
+          - http://${NOPE}
+          - ${NOPE}
+          - {url: "${NOPE}"}
+        tls: {ca: "${NOPE}"}
+    """
+    said = mistakes(tmp_path, text)
+    assert [line.split(": ", 1)[0] for line in said] == ["1:10", "2:12", "6:9", "7:9", "8:15", "9:15"]
+    assert all("environment variable `NOPE` is not set" in line for line in said)
 
 
 def test_one_slip_is_not_reported_twice(tmp_path: Path) -> None:

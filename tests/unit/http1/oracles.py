@@ -1,13 +1,17 @@
 """Parsers not ours, as judges: each says what it reads in the same bytes, or that it refuses them.
 
-gunicorn_h1c comes as source only and joins where it is installed; the others always judge.
+h11 and httptools are among the venv's packages. gunicorn_h1c must not be: gunicorn would take it up by
+itself. It is in a folder beside them, where `tools/setup.sh test` puts it.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import h11
@@ -19,6 +23,8 @@ from lb.http1.request import RequestHead, find_head_end, parse_request
 
 Fields = tuple[tuple[bytes, bytes], ...]
 LIMIT_BYTES = 1 << 20
+BESIDE = Path(sys.prefix, "oracles")
+"""Packages for judging only."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +91,35 @@ def read_httptools(head: bytes) -> Reading | None:
     return _reading(parser.get_method(), listener.target, tuple(listener.fields))
 
 
-def read_gunicorn_h1c(head: bytes) -> Reading | None:
-    import gunicorn_h1c
-
+def _from_beside(name: str) -> ModuleType | None:
+    """That package for us alone: nobody else in this process can import it. None if it is not there."""
+    sys.path.insert(0, str(BESIDE))
     try:
-        read: Any = gunicorn_h1c.parse_request(head)
-    except (gunicorn_h1c.ParseError, gunicorn_h1c.IncompleteError, ValueError):
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
         return None
-    fields = tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in read["headers"])
-    return _reading(bytes(read["method"]), bytes(read["path"]), fields)
+    finally:
+        sys.path.remove(str(BESIDE))
+        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+            del sys.modules[module]
+
+
+def _reader_of(h1c: Any) -> Oracle:
+    def read_gunicorn_h1c(head: bytes) -> Reading | None:
+        try:
+            read: Any = h1c.parse_request(head)
+        except (h1c.ParseError, h1c.IncompleteError, ValueError):
+            return None
+        fields = tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in read["headers"])
+        return _reading(bytes(read["method"]), bytes(read["path"]), fields)
+
+    return read_gunicorn_h1c
 
 
 Oracle = Callable[[bytes], Reading | None]
 ORACLES: dict[str, Oracle] = {"h11": read_h11, "httptools": read_httptools}
-if importlib.util.find_spec("gunicorn_h1c"):
-    ORACLES["gunicorn_h1c"] = read_gunicorn_h1c
+if h1c := _from_beside("gunicorn_h1c"):
+    ORACLES["gunicorn_h1c"] = _reader_of(h1c)
 
 
 def read_ours(head: bytes) -> tuple[RequestHead, Reading] | str:

@@ -4,12 +4,14 @@ way; whatever only we refuse is in a table that says why, checked against the by
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import missing
 from tests.unit.http1 import oracles
 from tests.unit.http1.mutations import BODIES, SEEDS, mutated
 from tests.unit.http1.oracles import ORACLES, Reading, read_ours
@@ -100,6 +102,12 @@ def comparable(reading: Reading) -> Reading:
     """h11 gives transfer codings in lower case, which they are meant to be compared in."""
     fields = [(name, value.lower() if name == b"transfer-encoding" else value) for name, value in reading.fields]
     return Reading(reading.method, reading.target, tuple(fields), reading.length)
+
+
+def test_all_judges_are_there() -> None:
+    if "gunicorn_h1c" not in ORACLES:
+        missing(f"gunicorn_h1c is not in {oracles.BESIDE}: h11 and httptools judge alone (tools/setup.sh test)")
+    assert not importlib.util.find_spec("gunicorn_h1c"), "it judges; gunicorn must not find it"
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lb.metrics.family import Value
-from lb.metrics.processes import Place, ProcessMeter, own_place, parent_of
+from lb.metrics.processes import Place, ProcessMeter, own_place, parent_of, starters
+from lb.state.process import RUN_PID
 
 BUSY = "sum(range(2_000_000)); print(flush=True); import time; time.sleep(60)"
 PLACE: Place = ("worker", "0")
@@ -53,3 +54,12 @@ def test_a_process_that_is_gone_is_no_error() -> None:
         assert parent_of([pid]) == os.getpid()
     assert parent_of([pid]) is None
     assert read(ProcessMeter(), {PLACE: pid})["lb_process_open_fds"] == {}
+
+
+def test_a_supervisor_is_the_one_that_started_our_gunicorn() -> None:
+    arbiter, supervisor = os.getppid(), parent_of([os.getppid()])
+    both = {("controller_arbiter", ""): arbiter, ("supervisor", ""): supervisor}
+    assert starters({RUN_PID: str(supervisor)}) == both
+    by_hand = {("controller_arbiter", ""): arbiter}
+    assert starters({}) == by_hand
+    assert starters({RUN_PID: "1000000000"}) == by_hand, "it is gone"

@@ -141,14 +141,29 @@ def test_combined_is_what_every_tool_reads(log: Any, tmp_path: Path) -> None:
     line = only_line(log("combined"), finished(head, status=404, bytes_out=9), tmp_path)
     assert re.fullmatch(
         rb'203\.0\.113\.9 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /a HTTP/1\.0" 404 9 '
-        rb'"http://r\.test/" "Mozilla/5\.0 \\x22x\\x22"',
+        rb'"http://r\.test/" "Mozilla/5\.0 \\x22x\\x22" [!-~]+(?: [!-~]+){7}',
         line,
     )
 
 
+def test_combined_goes_on_with_what_was_done_and_how_long_it_took(log: Any, tmp_path: Path) -> None:
+    route = Route("all the rest", "pool", pool="web")
+    exchange = finished(
+        head_of(),
+        route=LiveRoute(route, directory([]).of("x"), None, healthy, "", frozenset()),
+        member=SimpleNamespace(name="web/b1"),
+        attempts=2,
+        reason="backend_reset",
+        connect_s=0.001,
+        first_byte_at=100.125,
+    )
+    line = only_line(log("combined"), exchange, tmp_path)
+    assert line.endswith(rb'"-" "-" all\x20the\x20rest web/b1 2 backend_reset 1000 125000 250000 ' + IDS[0])
+
+
 def test_combined_of_what_was_no_request(log: Any, tmp_path: Path) -> None:
     assert only_line(log("combined"), finished(NO_HEAD, client=b"", status=400), tmp_path).endswith(
-        b'] "-" 400 0 "-" "-"'
+        b'] "-" 400 0 "-" "-" - - - - - - 250000 ' + IDS[0]
     )
 
 
@@ -265,3 +280,22 @@ def test_a_disk_that_takes_half_a_line_does_not_spoil_the_next(log: Any, tmp_pat
     written = [json.loads(line)["target"] for line in lines_of(tmp_path)]
     assert written == ["/first", "/second", "/fourth"]
     assert counters[W_LOG_DROPPED] == 1
+
+
+@pytest.mark.parametrize("rotation", ["moved", "removed", "moved and made anew"])
+def test_a_rotation_needs_no_signal(log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotation: str) -> None:
+    monkeypatch.setattr("lb.proxy.access_log._LOOK_EVERY_S", 0.0)
+    writer, path = log(), tmp_path / "access.log"
+    writer.add(finished(NO_HEAD, status=400))
+    writer.flush()
+    if rotation == "removed":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "access.log.1")
+    if rotation == "moved and made anew":
+        path.touch()
+    writer.add(finished(NO_HEAD, status=408))
+    writer.flush()
+    assert [json.loads(line)["status"] for line in path.read_text().splitlines()] == [408]
+    if rotation != "removed":
+        assert len((tmp_path / "access.log.1").read_text().splitlines()) == 1

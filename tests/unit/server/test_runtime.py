@@ -42,6 +42,7 @@ from lb.state.layout import (
 )
 from lb.state.process import start_ticks
 from lb.state.publish import publish, snapshot_path
+from lb.state.reload import record
 from lb.state.segment import Segment
 from tests.support.behaviours import OK, answering
 from tests.support.fault_origin import FaultOrigin, fault_origin
@@ -248,6 +249,7 @@ def test_ready_when_every_backend_has_been_probed_once(runtime: Runtime) -> None
     assert status_of(runtime, "/health/live") == (200, b"OK")
     assert status_of(runtime, "/health/ready")[0] == 503
     runtime.segment.header[H_PROBED_GENERATION] = 1
+    runtime.segment.header[H_CONTROLLER_BEAT_NS] = monotonic_ns()
     assert status_of(runtime, "/health/ready") == (200, {"status": "ready", "generation": 1, "current": True})
     runtime.is_draining = True
     status, said = status_of(runtime, "/health/ready")
@@ -261,6 +263,34 @@ def test_not_ready_for_want_of_probes_or_of_a_controller(runtime: Runtime) -> No
     runtime.segment.header[H_CONTROLLER_BEAT_NS] = monotonic_ns()
     status, said = status_of(runtime, "/health/ready")
     assert (status, said["status"], said["reason"]) == (503, "not probed yet", "not_probed")
+
+
+@pytest.mark.parametrize(
+    ("beat_ns", "said"),
+    [
+        (lambda: monotonic_ns() - 3_600_000_000_000, "the controller has said nothing for 3600 s"),
+        (lambda: monotonic_ns() + 3_600_000_000_000, "the controller has not been heard of"),  # of an earlier boot
+        (lambda: 0, "the controller has not been heard of"),
+    ],
+)
+def test_ready_without_a_controller_says_so(runtime: Runtime, beat_ns: Callable[[], int], said: str) -> None:
+    runtime.segment.header[H_PROBED_GENERATION] = 1
+    runtime.segment.header[H_CONTROLLER_BEAT_NS] = beat_ns()
+    status, answer = status_of(runtime, "/health/ready")
+    assert (status, answer["problem"]) == (200, f"{said}: the last verdicts of probes are in force")
+
+
+def test_ready_says_that_a_configuration_was_refused(runtime: Runtime, config: Config) -> None:
+    runtime.segment.header[H_PROBED_GENERATION] = 1
+    record(config.state.dir, ["lb.yaml:1:1: token 'secret' is too short"])
+    wait_until(lambda: "configuration refused at" in status_of(runtime, "/health/ready")[1]["problem"])
+    runtime.segment.header[H_CONTROLLER_BEAT_NS] = monotonic_ns()
+    status, answer = status_of(runtime, "/health/ready")
+    assert (status, answer["status"]) == (200, "ready")
+    assert answer["problem"].endswith(f"is in force; {config.state.dir}/reload.json says why")
+    assert "secret" not in answer["problem"]
+    record(config.state.dir, [])
+    wait_until(lambda: "configuration" not in status_of(runtime, "/health/ready")[1].get("problem", ""))
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/health/readyx", "/admin", "/metrics/x"])
