@@ -24,7 +24,8 @@ native:
 
 test:
 	@$(SETUP) test
-	@$(MAKE) --no-print-directory lint
+	@.venv/bin/lb native --if-possible & compiling=$$!; \
+	  $(MAKE) --no-print-directory lint && wait $$compiling
 	@$(PY) -m pytest -n 4 --dist loadfile
 
 lint:

@@ -126,7 +126,6 @@ case ${1:-run} in
     install_package development "[dev]"
     install_test_programs
     install_oracle
-    "$VENV/bin/lb" native --if-possible
     ;;
   bench)
     make_venv
