@@ -41,4 +41,5 @@ bench:
 
 chaos:
 	@$(SETUP) test
+	@.venv/bin/lb native --if-possible
 	@LB_CHAOS=full $(PY) -m pytest tests/chaos tests/integration/wire

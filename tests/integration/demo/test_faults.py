@@ -54,7 +54,7 @@ class Load:
         answer = connection.getresponse()
         try:
             body = answer.read()
-        except http.client.IncompleteRead:
+        except (http.client.IncompleteRead, ConnectionResetError):
             connection.close()  # its answer had begun: the one thing that may be lost
             return
         if answer.status != 200:
