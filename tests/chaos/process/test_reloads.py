@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Literal
@@ -94,8 +95,11 @@ def test_a_broken_file_changes_nothing(run: Run) -> None:
 def fetched(run: Run, path: str, listener: Literal["admin", "status"] = "admin") -> bytes:
     port = run.admin_port if listener == "admin" else run.status_port
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-        body: bytes = answer.read()
+    try:
+        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            body: bytes = answer.read()
+    except urllib.error.HTTPError as not_ready:  # until the new generation's backends have been probed
+        body = not_ready.read()
     return body
 
 

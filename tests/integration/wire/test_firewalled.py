@@ -63,7 +63,7 @@ def test_row_33_a_backend_that_vanishes_from_kept_connections_costs_one_timeout(
         assert set(ask(lane, 2, "POST")) == {200, 504}
         assert FIRST_BYTE_S * 0.9 < time.monotonic() - started < FIRST_BYTE_S + SLACK_S
         assert ask(lane, 4) == [200] * 4
-    assert [one.method for one in lane.complete()].count("POST") == 1
+    assert [one.method for one in lane.second.complete()].count("POST") == 1, "the other one's comes late, if at all"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
