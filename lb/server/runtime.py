@@ -62,6 +62,7 @@ class Runtime:
         self.snapshot, self.problem = snapshots.read_or_copy(snapshot_path)
         if self.problem:
             _log.error("generation=%d problem=%s", self.snapshot.generation, self.problem)
+        self._first_generation = self.snapshot.generation
         self._random = Random(SystemRandom().getrandbits(64)).random
         self._members: dict[tuple[str, Backend], Member] = {}
         self._log: AccessLogWriter | None = None
@@ -242,7 +243,13 @@ class Runtime:
 
     def _ready(self, _: Exchange) -> Answer:
         problem = self.problem or self._refused.problem
-        return readiness(self.segment, self.snapshot.generation, is_draining=self.is_draining, problem=problem)
+        return readiness(
+            self.segment,
+            self.snapshot.generation,
+            self._first_generation,
+            is_draining=self.is_draining,
+            problem=problem,
+        )
 
     def _named_members(self) -> Iterable[Member]:
         return self._members.values()

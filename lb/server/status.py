@@ -25,12 +25,13 @@ def status_routes(cells: Cells, ready: Local, metrics: Local) -> list[tuple[Rout
     return [(route, LiveRoute(route, cells, None, local, "", frozenset())) for route, local in resources]
 
 
-def readiness(segment: Segment, generation: int, *, is_draining: bool, problem: str) -> Answer:
-    """200 once this generation's backends have been probed; 503 with a reason before, and while draining.
+def readiness(segment: Segment, generation: int, first_generation: int, *, is_draining: bool, problem: str) -> Answer:
+    """200 once the backends of the generation that this worker began with have been probed; 503 with a reason
+    before, and while draining. A reload takes nothing back: what it adds is picked when it has been probed.
 
     ``problem``: what is wrong although we serve; a controller that is silent is added to it.
     """
-    reason = _reason(segment, generation, is_draining=is_draining)
+    reason = _reason(segment, first_generation, is_draining=is_draining)
     problems = [text for text in (problem, "" if reason else control.silence(segment)) if text]
     body = {
         "status": {"": "ready", "draining": "draining"}.get(reason, "not probed yet"),
@@ -44,10 +45,10 @@ def readiness(segment: Segment, generation: int, *, is_draining: bool, problem: 
     return local_answer(503 if reason else 200, "application/json", json.dumps(body).encode())
 
 
-def _reason(segment: Segment, generation: int, *, is_draining: bool) -> str:
+def _reason(segment: Segment, first_generation: int, *, is_draining: bool) -> str:
     """Of the table of errors; empty if we are ready."""
     if is_draining:
         return "draining"
-    if segment.header[H_PROBED_GENERATION] >= generation:
+    if segment.header[H_PROBED_GENERATION] >= first_generation:
         return ""
     return "not_probed" if control.is_running(segment) else "no_controller"

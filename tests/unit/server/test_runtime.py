@@ -256,6 +256,15 @@ def test_ready_when_every_backend_has_been_probed_once(runtime: Runtime) -> None
     assert (status, said["status"], said["reason"]) == (503, "draining", "draining")
 
 
+def test_a_reload_leaves_it_ready(runtime: Runtime, config: Config) -> None:
+    """A balancer in front that asks just then would take this machine out for nothing."""
+    runtime.segment.header[H_PROBED_GENERATION] = 1
+    runtime.segment.header[H_CONTROLLER_BEAT_NS] = monotonic_ns()
+    publish(config)
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert status_of(runtime, "/health/ready") == (200, {"status": "ready", "generation": 2, "current": True})
+
+
 def test_not_ready_for_want_of_probes_or_of_a_controller(runtime: Runtime) -> None:
     status, said = status_of(runtime, "/health/ready")
     assert (status, said["reason"]) == (503, "no_controller")
