@@ -63,7 +63,7 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
         connection.close()
         raise AttemptError("backend_reset", str(broken), Retryable(stale_reuse=connection.is_reused)) from broken
     except BaseException:
-        connection.close()
+        connection.reset()  # given up: what the kernel has not delivered yet must not be worked on
         raise
     ejection_s = member.observe(head.status, now - sent_at, now)
     if ejection_s:
@@ -157,7 +157,22 @@ def _recv(exchange: Exchange, connection: BackendConnection) -> bytes:
 
 def _ended_early(exchange: Exchange, connection: BackendConnection, buffer: bytes) -> None:
     stale = connection.is_reused and not buffer
-    raise AttemptError("backend_reset", f"closed after {len(buffer)} bytes of the head", Retryable(stale_reuse=stale))
+    is_unseen = stale and not exchange.is_idempotent and _is_unseen(exchange, connection)
+    raise AttemptError(
+        "backend_reset",
+        f"closed after {len(buffer)} bytes of the head",
+        Retryable(nothing_sent=is_unseen, stale_reuse=stale),
+    )
+
+
+def _is_unseen(exchange: Exchange, connection: BackendConnection) -> bool:
+    """Whether nothing of this request reached a process, so that RFC 9110 section 9.2.2 lets it be sent again."""
+    body = exchange.body
+    if body is not None and not body.is_replayable:
+        return False
+    assert exchange.member is not None
+    size = len(request_bytes(exchange, exchange.member)) + (0 if body is None else body.sent_bytes)
+    return connection.never_took(size)
 
 
 def _check_switch(exchange: Exchange, head: ResponseHead) -> None:

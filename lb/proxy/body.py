@@ -35,6 +35,8 @@ class RequestBody(Protocol):
 
     @property
     def stream(self) -> Readable: ...
+    @property
+    def sent_bytes(self) -> int: ...
     def bound(self, limit: int | None) -> None: ...
     def take(self) -> bytes: ...
     def read(self) -> bool: ...
@@ -50,6 +52,11 @@ class Sendable:
         self.is_replayable = True
         self._ready = b""
         self._sent = b""
+
+    @property
+    def sent_bytes(self) -> int:
+        """How much has been taken since the beginning, or the last ``replay`` (only while ``is_replayable``)."""
+        return len(self._sent)
 
     def take(self) -> bytes:
         """Wire bytes to send now (perhaps none); remembers them while the body can still be replayed."""

@@ -10,11 +10,14 @@ import errno
 import fcntl
 import logging
 import socket as constants
+import struct
 import termios
 from array import array
 from bisect import bisect_left
 from time import monotonic, monotonic_ns
 from typing import Any
+
+from gevent import sleep
 
 from lb.errors import AttemptError, Retryable, Unresolved
 from lb.http1.response import ResponseFields
@@ -48,6 +51,12 @@ from lb.state.layout import (
 IDLE_LIMIT_S = 55.0
 """An idle connection older than this is closed: below the 60 s after which most servers close theirs."""
 _NO_BYTES = bytes(4)
+_TCP_INFO = struct.Struct("=B119xQ72xQQ")
+"""Of Linux's ``struct tcp_info``: state, bytes_acked (with the SYN's one), bytes_sent, bytes_retrans (4.19 or later)."""
+_TCP_CLOSE = 7
+_RESET_PATIENCE_S = 0.1
+"""A round trip. Only a request that may not be repeated waits for it, and only behind an end without an answer."""
+_RESET_LOOKS = 10
 _SAY_EVERY_S = 60.0
 _log = logging.getLogger("lb.proxy")
 _REFUSED_HOLD_NS = 1_000_000_000
@@ -97,6 +106,30 @@ class BackendConnection(Stream):
         if thoroughly or self.tls is not None:
             return self.is_quiet()
         return fcntl.ioctl(self.fd, termios.FIONREAD, _NO_BYTES) == _NO_BYTES
+
+    def never_took(self, count: int) -> bool:
+        """Whether the ``count`` bytes sent last crossed the backend's end on the wire, and no process read them.
+
+        Its end came first, then the reset that a kernel answers with where no socket is left, and none of
+        the bytes was acknowledged: a process that had read them, and died, would have had its kernel
+        acknowledge them with its end. Waits ``_RESET_PATIENCE_S`` for that reset. False if it cannot be told.
+        """
+        if self.tls is not None:
+            return False
+        for _ in range(_RESET_LOOKS):
+            try:
+                info = self.sock.getsockopt(constants.IPPROTO_TCP, constants.TCP_INFO, _TCP_INFO.size)
+            except OSError:
+                return False
+            if len(info) < _TCP_INFO.size:
+                return False
+            state, acked, sent, sent_again = _TCP_INFO.unpack(info)
+            if sent - sent_again - (acked - 1) < count:
+                return False
+            if state == _TCP_CLOSE:
+                return True
+            sleep(_RESET_PATIENCE_S / _RESET_LOOKS)
+        return False
 
 
 class Member:

@@ -237,6 +237,34 @@ def test_a_connection_that_is_over_before_its_first_byte_costs_nothing(
         assert one.pool.members[0].counters[C_RESET] == one.pool.members[0].errors.errors == 0
 
 
+@pytest.mark.parametrize("method", OTHERS)
+@pytest.mark.parametrize("size", [0, 1000, 60_000])
+def test_a_request_that_crosses_the_connections_end_is_sent_again_whatever_its_method(
+    size: int, method: str, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backend's kernel says that nobody has read it: an end, then a reset, and no byte acknowledged."""
+    is_looked_at = threading.Event()
+
+    def serve(connection: Connection) -> None:
+        connection.request()
+        connection.send(OK)
+        is_looked_at.wait(10)
+
+    def look(idle: BackendConnection, *, thoroughly: bool) -> bool:
+        is_looked_at.set()
+        while idle.is_quiet():
+            time.sleep(0.001)
+        time.sleep(0.02)  # the end may be a shutdown before it is a close
+        return True
+
+    monkeypatch.setattr(BackendConnection, "is_usable", look)
+    with scene(deadline, serve, attempts=1, budget_min_per_s=0.0) as one:
+        one.send()
+        assert one.send(method, BIG[:size]).status == 200
+        assert [len(seen.body) for seen in one.origins[0].complete()] == [0, size]
+        assert one.pool.members[0].counters[C_RESET] == one.pool.members[0].errors.errors == 0
+
+
 def test_a_body_that_is_not_kept_is_not_repeated_even_if_nothing_of_it_was_sent(
     deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -364,3 +364,65 @@ def test_connections_to_an_address_that_is_still_the_backends_are_kept(member: M
     member.move((*member.addresses, (socket.AF_INET, ("192.0.2.1", 80))))
     member.give_back(in_use, 2.0)
     assert member.idle == [idle, in_use]
+
+
+# --- what a backend that ends without an answer has taken
+
+REQUEST = b"POST / HTTP/1.1\r\n\r\n"
+
+
+def reads(backend: socket.socket) -> None:
+    assert backend.recv(1000) == REQUEST
+
+
+def half_closes(backend: socket.socket) -> None:
+    backend.shutdown(socket.SHUT_WR)
+
+
+def closes(backend: socket.socket) -> None:
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "never_took"),
+    [
+        ([closes], [], True),
+        ([], [reads, closes], False),
+        ([half_closes], [reads], False),
+        ([half_closes], [reads, closes], False),
+        ([half_closes], [], False),
+    ],
+    ids=["closed-before", "read-and-closed", "half-closed-and-read", "half-closed-read-closed", "half-closed"],
+)
+def test_what_never_reached_a_process_is_told_from_what_did(
+    before: list[Any], after: list[Any], never_took: bool, member: Member, listening: socket.socket, deadline: Deadline
+) -> None:
+    connection = checkout(member, deadline)
+    backend, _ = listening.accept()
+    with backend:
+        connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        backend.recv(1000)
+        backend.send(b"an answer")
+        assert connection.recv() == b"an answer"
+        for step in before:
+            step(backend)
+        connection.send(REQUEST)
+        for step in after:
+            step(backend)
+        assert connection.recv() == b""
+        assert connection.never_took(len(REQUEST)) is never_took
+    connection.close()
+
+
+def test_of_a_unix_socket_it_cannot_be_told(tmp_path: Path, deadline: Deadline) -> None:
+    path = str(tmp_path / "b.sock")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        member = member_of(Backend("b", unix_path=path))
+        connection = checkout(member, deadline)
+        listening.accept()[0].close()
+        assert connection.recv() == b""
+        assert connection.never_took(10) is False
+        connection.close()
+        member.close()
