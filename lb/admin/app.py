@@ -78,7 +78,10 @@ class AdminApp:
         snapshot, _ = self._source()
         bound = bound_hosts(snapshot.config.listeners) if snapshot else frozenset()
         if not is_welcome(request.headers.get("Host", ""), request.headers.get("Origin"), bound):
-            raise Forbidden("This Host or Origin is not one of this listener")
+            raise Forbidden(
+                "This Host or Origin is not one of this listener: ask for localhost, a loopback address, or the "
+                "address that listeners.admin.bind names"
+            )
 
     def _source(self) -> tuple[Snapshot | None, Segment | None]:
         attachment = self._controller().attached()

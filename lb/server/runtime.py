@@ -142,7 +142,7 @@ class Runtime:
         _log.info(
             "generation=%d pools=%d routes=%d",
             snapshot.generation,
-            len(self.traffic.pools),
+            len(snapshot.config.pools),
             len(snapshot.config.routes),
         )
 
