@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from lb.errors import AnswerAborted
 from lb.http1.chunked import ChunkedDecoder, ChunkError
 from lb.proxy.deadlines import NEVER
-from lb.proxy.stream import BULK_BYTES
+from lb.proxy.stream import BULK_BYTES, TURN_MASK
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
@@ -51,13 +51,14 @@ class BodyReader(ABC):
     The connection goes back to its member only after an exact end.
     """
 
-    __slots__ = ("connection", "exchange", "is_done", "reusable", "trailers")
+    __slots__ = ("_pieces", "connection", "exchange", "is_done", "reusable", "trailers")
 
     def __init__(self, connection: BackendConnection, exchange: Exchange, *, reusable: bool) -> None:
         self.connection = connection
         self.exchange = exchange
         self.reusable = reusable
         self.is_done = False
+        self._pieces = 0
         self.trailers: tuple[tuple[bytes, bytes], ...] = ()
 
     @abstractmethod
@@ -68,7 +69,10 @@ class BodyReader(ABC):
         exchange = self.exchange
         member = self.connection.member
         exchange.deadline.set(monotonic() + member.pool.timeouts.idle_s, "upstream_truncated")
+        self._pieces += 1
         try:
+            if not self._pieces & TURN_MASK:
+                self.connection.let_others()
             if exchange.upload is not None:
                 return exchange.upload.recv()
             return self.connection.recv(BULK_BYTES)

@@ -12,7 +12,7 @@ from lb.proxy.connection import ClientConnection
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.front import Machine
-from lb.proxy.stream import BULK_BYTES
+from lb.proxy.stream import BULK_BYTES, TURN_MASK
 from lb.proxy.tunnel import Patience, Tunnel
 
 LINGER_S = 2.0
@@ -137,9 +137,12 @@ def _linger(connection: ClientConnection, deadline: Deadline) -> None:
     could overtake the answer (RFC 9112 section 9.6)."""
     connection.end_writing()
     deadline.set(monotonic() + LINGER_S, "client_gone")
-    taken = 0
+    taken = pieces = 0
     try:
         while taken < LINGER_BYTES and (data := connection.recv(BULK_BYTES)):
             taken += len(data)
+            pieces += 1
+            if not pieces & TURN_MASK:
+                connection.let_others()
     except (OSError, Expired):
         return

@@ -54,5 +54,15 @@ class Resolver:
 
 
 def _look_up_in_thread(host: str, port: int) -> Addresses:
-    found = gevent.get_hub().threadpool.apply(_getaddrinfo, (host, port, 0, socket.SOCK_STREAM))
+    found = gevent.get_hub().threadpool.apply(_found, (host, port))
+    if isinstance(found, OSError):
+        raise found
     return tuple((int(family), address) for family, _, _, _, address in found)
+
+
+def _found(host: str, port: int) -> Any:
+    """An error is an answer: gevent prints a traceback of whatever is raised in its threads."""
+    try:
+        return _getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except OSError as error:
+        return error

@@ -23,7 +23,7 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.front import Machine
 from lb.proxy.reply import Replier
 from lb.proxy.routes import wanted_upgrade
-from lb.proxy.stream import RECV_BYTES
+from lb.proxy.stream import RECV_BYTES, TURN_MASK
 from lb.state.layout import W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_UNDERSCORE_DROPPED
 
 _MAX_EMPTY_LINES_BYTES = 16
@@ -50,6 +50,7 @@ class RequestServer:
             connection.is_new = False
             if not self._set_up(connection, deadline):
                 return False
+        served = 0
         while True:
             try:
                 head = self._read_head(connection, deadline)
@@ -65,6 +66,9 @@ class RequestServer:
             if not connection.buffer and connection.tls is None:  # TLS may have decrypted the next one already
                 deadline.at = NEVER
                 return True
+            served += 1
+            if not served & TURN_MASK:
+                connection.let_others()
 
     # --- before the first request
 
@@ -110,7 +114,11 @@ class RequestServer:
         end = find_head_end(buffer) if buffer else 0
         if not end:
             deadline.set(monotonic() + connection.entrance.timeouts.head_s, "head_timeout")
+            pieces = 0
             while not end:
+                pieces += 1
+                if not pieces & TURN_MASK:
+                    connection.let_others()
                 data = connection.recv(RECV_BYTES)
                 if not data:
                     if not buffer:

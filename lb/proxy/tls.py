@@ -14,13 +14,17 @@ from lb.model import BackendTls
 
 _READ_BYTES = 256 * 1024
 WRITE_BYTES = 64 * 1024
+_RECORD_BYTES = 16 * 1024 + 261
+"""A record of TLS 1.3 with its header and the most that encryption may add (RFC 8446 section 5.2)."""
+_BARREN_BYTES = 64 * 1024
+"""Most that may come between two pieces of data: four records, or a new handshake of TLS 1.2 with certificates."""
 
 
 class TlsLayer:
     """Encrypts and decrypts for one connection. ``pending``: encrypted bytes not sent yet. ``was_cut``: the
     peer's end came without close_notify, so that anybody could have made it."""
 
-    __slots__ = ("_decrypted", "_incoming", "_object", "_outgoing", "_recv", "_send", "pending", "was_cut")
+    __slots__ = ("_barren", "_decrypted", "_incoming", "_object", "_outgoing", "_recv", "_send", "pending", "was_cut")
 
     def __init__(self, sock: Any, context: ssl.SSLContext, server_name: str | None, received: bytes) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -29,15 +33,16 @@ class TlsLayer:
         server_side = server_name is None
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
         self.was_cut = False
+        self._barren = 0
         self._decrypted = b""
         """What was decrypted ahead of its readers, to be able to say goodbye."""
         self._recv = sock.recv
         self._send = sock.send
         self.pending = memoryview(b"")
 
-    def feed(self) -> bool:
+    def feed(self, size: int = _RECORD_BYTES) -> bool:
         """Reads what the socket has; False at its end. BlockingIOError if there is nothing."""
-        data = self._recv(_READ_BYTES)
+        data = self._recv(size)
         if not data:
             self._incoming.write_eof()
             return False
@@ -56,12 +61,15 @@ class TlsLayer:
         if self._decrypted:
             data, self._decrypted = self._decrypted[:size], self._decrypted[size:]
             return data
+        has_fed = False
         while True:
             try:
                 data = self._object.read(size)
             except ssl.SSLWantReadError:
                 self._flush_for_reader()
-                self.feed()
+                if has_fed:  # with half a record, or with what is none of its readers' business
+                    raise BlockingIOError from None
+                has_fed = self._feed_for_reader(size)
                 continue
             except ssl.SSLZeroReturnError:
                 return b""
@@ -69,7 +77,17 @@ class TlsLayer:
                 self.was_cut = True
                 return b""
             self._flush_for_reader()
+            self._barren = 0
             return data
+
+    def _feed_for_reader(self, size: int) -> bool:
+        """SSLError for a peer that says much and sends nothing: each KeyUpdate costs us as much as a small request."""
+        if self._barren > _BARREN_BYTES:
+            raise ssl.SSLError(f"{self._barren} bytes of TLS records without data")
+        before = self._incoming.pending
+        goes_on = self.feed(max(size, _RECORD_BYTES))
+        self._barren += self._incoming.pending - before
+        return goes_on
 
     def _flush_for_reader(self) -> None:
         """A peer that takes no more may have said something before: that is still to be read."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from greenlet import getcurrent, greenlet
 
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
-from lb.proxy.stream import Stream
+from lb.proxy.stream import TURN_MASK, Stream
 
 PIECE_BYTES = 64 * 1024
 UNSENT_BYTES = 128 * 1024
@@ -69,8 +69,12 @@ class Tunnel:
         try:
             if first:
                 self._pass_on(sink, first)
+            pieces = 0
             while data := source.recv(PIECE_BYTES):
                 self._pass_on(sink, data)
+                pieces += 1
+                if not pieces & TURN_MASK:
+                    source.let_others()
             sink.end_writing()
         except (OSError, Expired):
             self._cut()

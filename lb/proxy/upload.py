@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from lb.proxy.stream import BULK_BYTES, wait_either
+from lb.proxy.stream import BULK_BYTES, TURN_MASK, wait_either
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
@@ -36,7 +36,11 @@ class Upload:
         A backend that has answered may reset its side while we send: what it said before can still be read.
         """
         connection = self._connection
+        steps = 0
         while not self._has_failed and not self._is_done():
+            steps += 1
+            if not steps & TURN_MASK:
+                connection.let_others()
             try:
                 return connection.recv_now(BULK_BYTES)
             except BlockingIOError:
@@ -71,6 +75,9 @@ class Upload:
 
     def _step(self) -> bool:
         """Moves what can be moved now; False if that is nothing."""
+        tls = self._connection.tls
+        if tls is not None and not tls.flush_now():
+            return False
         if not self._unsent:
             if self._body.is_done or not self._body.read():
                 return False
@@ -86,7 +93,8 @@ class Upload:
         """Until a step is possible again, or the backend has something to say."""
         deadline = self._exchange.deadline
         now = monotonic()
-        if self._unsent or self._body.is_done:
+        tls = self._connection.tls
+        if self._unsent or self._body.is_done or (tls is not None and tls.pending):
             deadline.set(now + self._connection.member.pool.timeouts.idle_s, "backend_timeout")
             wait_either(self._connection, None)
             return
