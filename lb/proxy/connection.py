@@ -13,15 +13,15 @@ from typing import Any, Protocol
 
 from lb.http1.forwarded import Caller, TrustedProxies
 from lb.http1.request import RequestFields
-from lb.model import ListenerTimeouts
+from lb.model import Listener, ListenerTimeouts
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Sweeper
 from lb.proxy.stream import Stream
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entrance:
-    """What a listener means to a connection that came in through it. ``tls`` gives the context of the day."""
+    """What a listener means to the connections that come in through it. ``tls`` gives the context of the day."""
 
     id: str
     core: Callable[[], Core]
@@ -31,6 +31,12 @@ class Entrance:
     max_per_client: int | None
     proxy_protocol: bool
     tls: Callable[[], Any] | None
+
+    def follow(self, listener: Listener) -> None:
+        """What a reload may change, for open connections too; anything else takes new workers (``lb.config.diff``)."""
+        self.timeouts = listener.timeouts
+        self.body_limit_bytes = listener.body_limit_bytes
+        self.max_per_client = listener.max_connections_per_client
 
 
 class Keeper(Protocol):

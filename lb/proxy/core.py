@@ -60,6 +60,12 @@ class Core:
         self._unknown_methods = unknown_methods
         self._basis = basis
 
+    def match(self, exchange: Exchange) -> LiveRoute:
+        """The exchange's route from here on; it counts as under way there until ``record``. RequestError as ``route``."""
+        live = exchange.route = self.route(exchange.head)
+        live.cells.inflight[live.cells.slot] += 1
+        return live
+
     def route(self, head: RequestHead) -> LiveRoute:
         """The route of a request; RequestError if it has none or its method is not for us."""
         if head.method not in KNOWN_METHODS and not self._unknown_methods:
@@ -104,7 +110,11 @@ class Core:
         in_bucket = C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, microseconds)
         live = exchange.route
         status_cell = C_STATUS + exchange.status // 100
-        cells = live.cells if live is not None else self._unrouted
+        if live is not None:
+            cells = live.cells
+            cells.inflight[cells.slot] -= 1
+        else:
+            cells = self._unrouted
         counters = cells.counters
         counters[C_COUNT] += 1
         if 1 <= status_cell <= 5:

@@ -176,7 +176,7 @@ class RequestServer:
         try:
             if head.has_body:
                 _take_body(connection, exchange)
-            route = exchange.route = core.route(head)
+            route = core.match(exchange)
             if exchange.body is not None:
                 limit = route.route.body_limit_bytes
                 exchange.body.bound(connection.entrance.body_limit_bytes if limit is None else limit)

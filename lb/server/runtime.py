@@ -23,6 +23,7 @@ from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
 from lb.proxy.cells import CellDirectory
+from lb.proxy.connection import Entrance
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.exchange import Exchange
@@ -73,6 +74,8 @@ class Runtime:
         self._flushed_at = 0.0
         self._basis = Basis()
         self._retired = RetiredSegments()
+        self.entrances: list[Entrance] = []
+        """Of this worker's listeners; a reload tells them."""
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
         self._resolver = Resolver(self._named_members)
@@ -138,6 +141,10 @@ class Runtime:
                 self._compose()
             return
         self._missed, self.problem = Missed(), ""
+        listeners = {listener.id: listener for listener in snapshot.config.listeners}
+        for entrance in self.entrances:
+            if entrance.id in listeners:
+                entrance.follow(listeners[entrance.id])
         gevent.spawn(self._resolver.resolve_all)
         _log.info(
             "generation=%d pools=%d routes=%d",

@@ -30,6 +30,8 @@ from lb.server.certificates import CertificateStore
 from lb.server.listeners import listener_of_each
 from lb.server.runtime import Runtime
 
+LAST_WORDS_S = 0.5
+"""Before the arbiter kills us: for the last lines of the access log, and to say who was cut."""
 DRAIN_IDLE_S = 5.0
 FAILED_STATUS = 1
 """Not gunicorn's 3 or 4: those make the arbiter give up, and healthy workers with it."""
@@ -105,6 +107,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
                 listener.proxy_protocol,
                 certificates.context if certificates else None,
             )
+            runtime.entrances.append(entrance)
             acceptors.append(Acceptor(sock, front, entrance, runtime))
         return acceptors
 
@@ -116,7 +119,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         for sock in self.sockets:
             sock.close()
         front.drain(DRAIN_IDLE_S)
-        until = monotonic() + self.cfg.graceful_timeout
+        until = monotonic() + self.cfg.graceful_timeout - LAST_WORDS_S
         while front.open and monotonic() < until:
             self.tmp.notify()
             runtime.beat()

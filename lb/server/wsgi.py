@@ -11,7 +11,9 @@ import errno
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -105,7 +107,7 @@ class Application:
                 length = -1 if head.fields.chunked else head.fields.content_length
                 exchange.body = InputBody(environ["wsgi.input"], length)
                 exchange.body_timeout_s = INPUT_PIECE_TIMEOUT_S
-            route = exchange.route = core.route(head)
+            route = core.match(exchange)
             if head.fields.upgrade and wanted_upgrade(head, route):
                 raise RequestError("upgrade_unsupported")
             if exchange.body is not None:
@@ -150,12 +152,12 @@ class Application:
                 answer.reader.abort()
             core.record(exchange)
             pieces = [answer.first] if sends_body else []
-            return ClosingIterator(pieces, [lambda: _settle(exchange)]) if is_unfinished else pieces
+            return ClosingIterator(pieces, [lambda: _settle(exchange, environ)]) if is_unfinished else pieces
         sweeper = self._runtime().sweeper
         sweeper.deadlines.add(exchange.deadline)
         return ClosingIterator(
             _body(exchange, answer),
-            [lambda: sweeper.deadlines.discard(exchange.deadline), lambda: _close(exchange, core, answer)],
+            [lambda: sweeper.deadlines.discard(exchange.deadline), lambda: _close(exchange, core, answer, environ)],
         )
 
 
@@ -174,6 +176,9 @@ def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
     except (AnswerAborted, Expired) as error:
         exchange.reason = "upstream_truncated"
         raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
+    except GeneratorExit:
+        exchange.reason = "client_gone"
+        raise
     finally:
         reader.abort()
 
@@ -187,20 +192,36 @@ def _not_configured(start_response: StartResponse, error: Exception) -> Iterable
     return [body]
 
 
-def _close(exchange: Exchange, core: Core, answer: Answer) -> None:
+def _close(exchange: Exchange, core: Core, answer: Answer, environ: Environ) -> None:
     if answer.reader is not None:
         if not answer.reader.is_done and not exchange.reason:
             exchange.reason = "client_gone"
         answer.reader.abort()
     core.record(exchange)
     if not exchange.reason:
-        _settle(exchange)
+        _settle(exchange, environ)
 
 
-def _settle(exchange: Exchange) -> None:
-    """An answer is out whole: the server goes on with this connection, and must be the only one who reads from it."""
-    if isinstance(exchange.body, InputBody):
+def _settle(exchange: Exchange, environ: Environ) -> None:
+    """An answer is out whole: the server goes on with this connection, and must be the only one who reads from it.
+
+    A client that sends no more would hold it for ever: one that had its time for a piece has no more of it."""
+    if not isinstance(exchange.body, InputBody) or not exchange.body.stream.is_reading:
+        return
+    left_s = 0.0 if exchange.reason == "body_timeout" else exchange.body_timeout_s
+    end = gevent.spawn_later(left_s, _end_input, environ.get("gunicorn.socket"))
+    try:
         exchange.body.stream.settle()
+    finally:
+        end.kill(block=False)
+
+
+def _end_input(sock: Any) -> None:
+    """Whoever reads from this connection finds its end, and the server then closes it. Only gunicorn shows us its
+    socket; it is shut down by another descriptor, as TLS forgets its state when its own is."""
+    if sock is not None:
+        with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
+            same.shutdown(socket.SHUT_RD)
 
 
 @lru_cache(maxsize=1024)

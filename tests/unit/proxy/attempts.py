@@ -139,7 +139,7 @@ def scene(
             open_pool(
                 *backends(*(origin.port for origin in origins)),
                 retry=Retry(**wanted),
-                timeouts=timeouts or PoolTimeouts(first_byte_s=0.05),
+                timeouts=timeouts or PoolTimeouts(first_byte_s=0.3),
             )
         )
         yield Scene(pool, origins, deadline)

@@ -20,8 +20,23 @@ from gevent.pywsgi import WSGIServer
 from lb.config import snapshot as snapshots
 from lb.errors import ConfigError, LbError, RequestError
 from lb.http1.request import RequestHead
-from lb.model import AccessLog, Backend, BackendTls, Config, Health, Pool, Redirect, Respond, Route, Snapshot, State
+from lb.model import (
+    AccessLog,
+    Backend,
+    BackendTls,
+    Config,
+    Health,
+    Listener,
+    ListenerTimeouts,
+    Pool,
+    Redirect,
+    Respond,
+    Route,
+    Snapshot,
+    State,
+)
 from lb.proxy.answer import Answer
+from lb.proxy.connection import Entrance
 from lb.proxy.deadlines import NEVER, Deadline, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.forward import forward
@@ -107,7 +122,7 @@ def wait_until(claim: Callable[[], bool]) -> None:
 def get(runtime: Runtime, deadline: Deadline, head: RequestHead | None = None) -> Answer:
     """One request through the traffic core; counted and recorded."""
     exchange = exchange_of(head or head_of(), deadline)
-    exchange.route = runtime.traffic.route(exchange.head)
+    runtime.traffic.match(exchange)
     answer = runtime.traffic.answer(exchange)
     exchange.status = answer.status
     body_of(answer)
@@ -344,7 +359,7 @@ def test_a_request_that_was_under_way_ends_in_the_old_core(
 ) -> None:
     old = runtime.traffic
     exchange = exchange_of(head_of(), deadline)
-    exchange.route = old.route(exchange.head)
+    old.match(exchange)
     answer = old.answer(exchange)
     asked = exchange.member
     assert asked is not None and asked.load() == 1
@@ -522,7 +537,7 @@ def test_a_segment_that_was_left_is_let_go_of(runtime: Runtime) -> None:
 def test_a_segment_is_kept_while_a_request_counts_in_it(runtime: Runtime, deadline: Deadline) -> None:
     core, old = runtime.traffic, runtime.segment
     exchange = exchange_of(head_of(), deadline)
-    exchange.route = core.route(exchange.head)
+    core.match(exchange)
     body_of(core.answer(exchange))
     os.unlink(old.path)
     wait_until(lambda: runtime.segment is not old)
@@ -552,3 +567,34 @@ def test_a_worker_that_ends_gives_its_slot_back(config: Config, put_in_force: An
     runtime.close()
     assert looking.live_slots() == []
     looking.close()
+
+
+def test_a_request_is_under_way_on_its_route_until_it_is_recorded(runtime: Runtime, deadline: Deadline) -> None:
+    def under_way() -> int:
+        return runtime.segment.inflight(runtime.snapshot.columns["route:all"])
+
+    core = runtime.traffic
+    exchange = exchange_of(head_of(), deadline)
+    live = core.match(exchange)
+    assert (live.route.id, under_way()) == ("all", 1)
+    body_of(core.answer(exchange))
+    assert under_way() == 1
+    core.record(exchange)
+    assert under_way() == 0
+
+
+def test_a_reload_reaches_listeners_that_are_open(runtime: Runtime, config: Config, put_in_force: Any) -> None:
+    entrance = Entrance("traffic", lambda: runtime.traffic, b"http", ListenerTimeouts(), None, None, False, None)
+    runtime.entrances.append(entrance)
+    timeouts = ListenerTimeouts(head_s=1.0)
+    listener = Listener(
+        "traffic",
+        "traffic",
+        ("127.0.0.1:5000",),
+        timeouts=timeouts,
+        body_limit_bytes=10,
+        max_connections_per_client=7,
+    )
+    put_in_force(replace(config, listeners=(listener,)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    assert (entrance.timeouts, entrance.body_limit_bytes, entrance.max_per_client) == (timeouts, 10, 7)
