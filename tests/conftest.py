@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -17,6 +18,10 @@ settings.register_profile(
 )
 settings.load_profile("same every time")
 
+# Tests start hundreds of processes, and each would compile our modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Debian keeps servers in sbin, which is not on the PATH of everybody."""
 
@@ -28,6 +33,22 @@ PACKAGES = {
     "prlimit": "util-linux",
 }
 """Program -> Debian package, where the names differ."""
+
+LONGEST_FIRST = tuple(
+    f"tests/chaos/process/test_{name}.py"
+    for name in ("upgrades", "socket_activation", "reloads", "killed_workers", "ends", "kills", "broken_code", "starts")
+)
+"""Half a minute or more each: begun last, one of them would keep one process busy while the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, all others as they come."""
+
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return LONGEST_FIRST.index(file) if file in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from tests.support.shared_state import inflight
 
 Subject = Literal["worker", "uncompiled", "wsgi"]
 """``worker`` and ``wsgi`` run the compiled data path where there is one."""
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 60.0
 PROJECT = Path(__file__).resolve().parents[2]
 _GUNICORN = (sys.executable, "-m", "gunicorn")
 _CONTROLLER = (*_GUNICORN, "-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")
@@ -58,7 +58,7 @@ class Balancer:
         path = self.state_dir / "access.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def wait_for_access(self, path: str, deadline_s: float = 5.0) -> dict[str, Any]:
+    def wait_for_access(self, path: str, deadline_s: float = 20.0) -> dict[str, Any]:
         """The access log's line of a request, by its path; lines are written in batches."""
         deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:

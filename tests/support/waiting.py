@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+"""Where nobody is promised a time: long enough for a machine that runs much else."""
 T = TypeVar("T")
 
 

@@ -20,9 +20,12 @@ from lb.supervisor.spawn import Program, python, spawn
 from tests.support.balancer import PROJECT
 from tests.support.ports import free_ports
 from tests.support.shared_state import inflight
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
-START_S = 30.0
+BACK_S = 2.0
+"""Promised: by then what was killed is back."""
+SLACK = 3
+"""Promises in seconds get three times their time on a machine that runs other things as well."""
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Run:
         """How many times the supervisor has said so."""
         return len(re.findall(rf"process=supervisor event={event}\b", self.log()))
 
-    def wait_for_event(self, event: str, count: int = 1, deadline_s: float = START_S) -> None:
+    def wait_for_event(self, event: str, count: int = 1, deadline_s: float = PATIENCE_S) -> None:
         wait_for(f"{count} x {event} in\n{self.log()[-3000:]}", lambda: self.events(event) >= count, deadline_s)
 
     def wait_until_ready(self) -> None:
@@ -99,7 +102,7 @@ class Run:
             self.status = os.waitstatus_to_exitcode(status) if pid else None
         return self.status is not None
 
-    def wait_for_end(self, deadline_s: float = START_S) -> int:
+    def wait_for_end(self, deadline_s: float = PATIENCE_S) -> int:
         wait_for("its end", self.has_ended, deadline_s)
         assert self.status is not None
         return self.status
@@ -111,7 +114,7 @@ class Run:
     def workers_of(self, arbiter: int) -> list[int]:
         return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and parent_of(int(pid)) == arbiter]
 
-    def wait_for_workers(self, deadline_s: float = START_S) -> list[int]:
+    def wait_for_workers(self, deadline_s: float = PATIENCE_S) -> list[int]:
         """Pids of the data plane's workers, as soon as all of them serve."""
         look = lambda: workers_serving(self.snapshot(), self.arbiter()) == self.workers  # noqa: E731
         wait_for("all workers", look, deadline_s)
@@ -119,6 +122,11 @@ class Run:
 
     def snapshot(self) -> Any:
         return snapshot_file.read(str(self.directory / "state" / "snapshot.json"))
+
+    def back_s(self) -> float:
+        """By when what is killed has to be back: as promised, or as this crowded machine made its first start wait."""
+        first_start_s = float(re.findall(r"event=serving plane=data .*\bafter_s=([0-9.]+)", self.log())[0])
+        return SLACK * max(BACK_S, first_start_s)
 
     def inflight(self) -> int:
         """Over all backends."""

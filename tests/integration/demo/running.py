@@ -20,7 +20,7 @@ import psutil
 from tests.support.ports import run_of_ports
 
 HOST = "127.0.0.1"
-START_S = 30.0
+START_S = 60.0
 STOP_S = 45.0
 LAST_WORD = "Ctrl-C stops everything."
 
@@ -47,7 +47,7 @@ class Demo:
 
     def get(self, target: str, *, port: int = 0, method: str = "GET", **headers: str) -> Answer:
         """One request on a connection of its own, as curl sends it."""
-        connection = http.client.HTTPConnection(HOST, port or self.base, timeout=10)
+        connection = http.client.HTTPConnection(HOST, port or self.base, timeout=60)
         try:
             connection.request(method, target, headers=headers)
             answer = connection.getresponse()
@@ -99,7 +99,7 @@ def stop(demo: Demo, number: signal.Signals) -> list[psutil.Process]:
     try:
         demo.process.wait(STOP_S)
     finally:
-        _, left = psutil.wait_procs(started, timeout=2)
+        _, left = psutil.wait_procs(started, timeout=10)
         for process in left:
             process.kill()
         if demo.process.poll() is None:

@@ -40,7 +40,7 @@ class Load:
             client.join()
 
     def _client(self) -> None:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
         while not self._ending.is_set():
             try:
                 self._get(connection)
@@ -94,7 +94,7 @@ def state_directory_of(demo: Demo) -> Path:
     return Path(line.split()[-1]).parent
 
 
-def wait_for(claim: Callable[[], bool], *, within_s: float = 20.0) -> None:
+def wait_for(claim: Callable[[], bool], *, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not claim():
         assert time.monotonic() < deadline, "did not happen in time"

@@ -22,7 +22,7 @@ def test_row_25_a_head_that_dribbles_in_is_408_after_the_head_timeout(impatient_
     raw = request(impatient_lane.path, fields=["X-Pad: " + "x" * 200])
     with RawClient(impatient_lane.balancer.port) as client, ThreadPoolExecutor(1) as sender:
         sender.submit(client.send_pieces, [raw[at : at + 1] for at in range(60)], 0.05)
-        received = client.receive(idle_s=5)
+        received = client.receive(idle_s=10)
     assert received.answer().status == 408
     assert received.is_closed
     assert CLIENT_TIMEOUT_S * 0.9 < received.elapsed_s < CLIENT_TIMEOUT_S + SLACK_S
@@ -60,7 +60,7 @@ def _dribble(clients: list[RawClient], seconds: float) -> None:
 
 def test_row_25_a_silent_connection_is_closed_without_a_word(impatient_lane: Lane) -> None:
     with RawClient(impatient_lane.balancer.port) as client:
-        received = client.receive(idle_s=5)
+        received = client.receive(idle_s=10)
     assert (received.data, received.is_closed) == (b"", True)
 
 
@@ -69,7 +69,7 @@ def test_row_25_an_idle_connection_is_closed_without_a_word(impatient_lane: Lane
     with RawClient(impatient_lane.balancer.port) as client:
         client.send(request(impatient_lane.path))
         assert client.receive_until(b"ok 0\n").answer().status == 200
-        received = client.receive(idle_s=5)
+        received = client.receive(idle_s=10)
     assert (received.data, received.is_closed) == (b"", True)
     assert KEEP_ALIVE_S * 0.9 < received.elapsed_s < KEEP_ALIVE_S + SLACK_S
 
@@ -79,7 +79,7 @@ def test_row_26_a_body_that_stops_is_408_and_the_backend_never_gets_it(impatient
     impatient_lane.serve(answering())
     with RawClient(impatient_lane.balancer.port) as client:
         client.send(request(impatient_lane.path, method="POST", fields=[framing]) + b"5\r\nhello\r\n")
-        received = client.receive(idle_s=5)
+        received = client.receive(idle_s=10)
     assert received.answer("POST").status == 408
     assert received.is_closed
     assert impatient_lane.is_free_within(SLACK_S)
@@ -110,14 +110,34 @@ def test_row_27_a_client_that_does_not_read_is_cut_and_frees_the_backend(impatie
 
 
 def test_row_27_a_slow_client_that_goes_on_reading_is_not_cut(impatient_lane: Lane) -> None:
-    """100 KB/s is progress, however large the pieces are in which we send."""
+    """100 KB/s is progress, however large the pieces are in which we send. A client that a crowded machine
+    kept from reading was not that client: it goes again."""
     impatient_lane.serve(repeating(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", b"x" * 65536))
-    with RawClient(impatient_lane.balancer.port, receive_buffer_bytes=4096) as client:
-        client.send(request(impatient_lane.path))
-        ends_at = time.monotonic() + 4 * CLIENT_TIMEOUT_S
-        while time.monotonic() < ends_at:
-            assert client.sock.recv(4096)
+    for _ in range(5):
+        is_cut, pause_s = _reads_slowly(impatient_lane)
+        if not is_cut:
+            return
+        assert pause_s > CLIENT_TIMEOUT_S / 2, "cut, though it read all the time"
+    pytest.fail("this machine never let the client read for four seconds")
+
+
+def _reads_slowly(lane: Lane) -> tuple[bool, float]:
+    """Whether it was cut, and its longest pause between two reads."""
+    with RawClient(lane.balancer.port, receive_buffer_bytes=4096) as client:
+        client.send(request(lane.path))
+        read_at = time.monotonic()
+        ends_at, pause_s = read_at + 4 * CLIENT_TIMEOUT_S, 0.0
+        while read_at < ends_at:
+            try:
+                is_cut = not client.sock.recv(4096)
+            except ConnectionResetError:
+                is_cut = True
+            now = time.monotonic()
+            pause_s, read_at = max(pause_s, now - read_at), now
+            if is_cut:
+                return True, pause_s
             time.sleep(0.04)  # not a wait: this is how slow the client is
+    return False, pause_s
 
 
 def test_row_28_the_kernel_probes_idle_clients(impatient_lane: Lane, requires: Callable[[str], str]) -> None:
@@ -173,7 +193,7 @@ def test_row_31_a_half_closed_client_gets_an_answer_that_comes_soon(impatient_la
     with RawClient(impatient_lane.balancer.port) as client:
         client.send(request(impatient_lane.path))
         client.half_close()
-        received = client.receive(idle_s=5)
+        received = client.receive(idle_s=10)
     assert received.answer().status == 200
     assert received.is_closed
 
