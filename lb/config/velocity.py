@@ -7,6 +7,7 @@ with its line, never dropped silently.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from lb.config.source import Document
 
 _POLICIES = {"roundrobin": "round_robin", "leastconnections": "least_connections"}
 _TOP = {"api_port", "listen_port", "services"}
+_port = re.compile(r":[0-9]+\Z")
 _SERVICE = {"name", "domain", "targetURLs", "algorythm", "algorithm"}
 _HEALTH = {"type": "tcp", "interval": "10s", "timeout": "2s"}
 """What Velocity does without saying so."""
@@ -83,23 +85,29 @@ def _services(services: Any, done: _Translation) -> None:
     if not isinstance(services, list):
         done.skip(("services",), "expected a list of services")
         services = []
+    domains = {str(service.get("domain")) for service in services if isinstance(service, dict)}
     for position, service in enumerate(services):
         path: Path = ("services", position)
         if not isinstance(service, dict):
             done.skip(path, "expected a mapping with `domain` and `targetURLs`")
             continue
-        _service(service, path, pools, routes, done)
+        _service(service, path, pools, routes, domains, done)
     done.config["pools"] = pools
     done.config["routes"] = [*routes, {"id": "unknown-host", "respond": {"status": 404, "body": "Service not found"}}]
 
 
 def _service(
-    service: dict[str, Any], path: Path, pools: dict[str, Any], routes: list[dict[str, Any]], done: _Translation
+    service: dict[str, Any],
+    path: Path,
+    pools: dict[str, Any],
+    routes: list[dict[str, Any]],
+    domains: set[str],
+    done: _Translation,
 ) -> None:
     for key in service.keys() - _SERVICE:
         done.skip((*path, key), f"`{key}` has no counterpart", at_key=True)
     backends = list(_backends(service.get("targetURLs"), (*path, "targetURLs"), done))
-    host = _host(service.get("domain"), (*path, "domain"), done)
+    host = _host(service.get("domain"), (*path, "domain"), domains, done)
     if not backends or host is None:
         done.skip(path, "service left out: it needs a `domain` and at least one usable URL in `targetURLs`")
         return
@@ -126,11 +134,20 @@ def _backends(urls: Any, path: Path, done: _Translation) -> Iterator[str]:
         yield str(url)
 
 
-def _host(domain: Any, path: Path, done: _Translation) -> str | None:
+def _bare(domain: Any) -> str:
+    """Without its port."""
+    return _port.sub("", str(domain))
+
+
+def _host(domain: Any, path: Path, domains: set[str], done: _Translation) -> str | None:
+    """Without its port where no other service has the same name with another: who listens on another port now is
+    asked for it by another `Host`, and a host without a port matches with any."""
     if domain is None:
         return None
     try:
-        return route_checks.host_pattern(domain)
+        host = route_checks.host_pattern(domain)
+        has_namesake = any(other != domain and _bare(other) == _bare(domain) for other in domains)
+        return host if has_namesake else _bare(host)
     except ValueError as error:
         done.skip(path, f"`domain`: {error}")
         return None

@@ -16,6 +16,9 @@ from lb.proxy.date import date_line
 from lb.proxy.router import without_port
 
 _placeholder = re.compile(rb"\{(?:scheme|hostport|host|path|query)\}")
+_NO_HEALTHY = "Service Unavailable: No healthy servers available"
+_PLAIN_TEXTS = dict.fromkeys(("no_backend", "connect_failed", "backend_full", "queue_timeout"), _NO_HEALTHY)
+"""As Velocity says it, whose services `lb import` gives `error_style: text`; other reasons read alike in all styles."""
 ALLOWED = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
 
 
@@ -47,7 +50,7 @@ def local_answer(status: int, content_type: str, body: bytes, extra: bytes = b""
 def _error_body(reason: str, style: ErrorStyle) -> bytes:
     text = REASONS[reason].text
     if style == "text":
-        return text.encode()
+        return _PLAIN_TEXTS.get(reason, text).encode()
     if style == "error_only":
         return json.dumps({"error": text}).encode()
     return json.dumps({"error": text, "reason": reason, "request_id": "%s"}).encode()

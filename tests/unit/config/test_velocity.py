@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from lb.config.load import load
 from lb.config.source import parse_document
 from lb.config.velocity import translate
@@ -51,10 +53,22 @@ def test_their_own_example(tmp_path: Path) -> None:
     ]
     assert config.pools[0].health == Health("tcp", interval_s=10.0, timeout_s=2.0)
     assert [(route.hosts, route.pool) for route in config.routes[:2]] == [
-        (("shul:8000",), "shul"),
+        (("shul",), "shul"),
         (("shul2",), "shul2"),
     ]
     assert config.routes[2].respond == Respond(404, "Service not found")
+
+
+def test_ports_stay_where_they_tell_two_services_apart() -> None:
+    text = """\
+services:
+  - {name: a, domain: "h:80", targetURLs: ["http://a"]}
+  - {name: b, domain: "h:81", targetURLs: ["http://b"]}
+  - {name: c, domain: "[::1]:80", targetURLs: ["http://c"]}
+  - {name: d, domain: "[::2]", targetURLs: ["http://d"]}
+"""
+    imported = yaml.safe_load(translate(parse_document(text, "config.yml", {})).text)
+    assert [route.get("host") for route in imported["routes"]] == ["h:80", "h:81", "[::1]", "[::2]", None]
 
 
 def test_every_line_without_a_counterpart_is_named() -> None:
@@ -79,7 +93,7 @@ services:
         "config.yml:6:47: `http://b:1` is there twice; give it a weight of 2 instead",
         "config.yml:7:16: unknown algorithm `Fastest`: round_robin is taken",
         "config.yml:8:5: `weight` has no counterpart",
-        "config.yml:9:14: service left out: an earlier one has the domain `h:80`",
+        "config.yml:9:14: service left out: an earlier one has the domain `h`",
         "config.yml:10:5: service left out: it needs a `domain` and at least one usable URL in `targetURLs`",
         "config.yml:11:5: expected a mapping with `domain` and `targetURLs`",
     ]

@@ -39,7 +39,7 @@ def fields_of(answer: Answer) -> dict[str, str]:
             "application/json",
         ),
         ("error_only", b'{"error": "No backend available"}', "application/json"),
-        ("text", b"No backend available", "text/plain; charset=utf-8"),
+        ("text", b"Service Unavailable: No healthy servers available", "text/plain; charset=utf-8"),
     ],
 )
 def test_the_three_styles(style: ErrorStyle, body: bytes, content_type: str) -> None:
