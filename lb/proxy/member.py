@@ -328,14 +328,15 @@ class Member:
             self.latency.observe_failure(first_byte_s, now)
         else:
             self.latency.observe(first_byte_s, now)
-        return self.errors.failure()
+        return self.errors.failure(now)
 
     def observe_failure(self, reason: str, took_s: float) -> float:
         """No answer came. Returns for how long to eject (mostly 0.0); refused connects never do."""
-        self.latency.observe_failure(took_s, monotonic())
+        now = monotonic()
+        self.latency.observe_failure(took_s, now)
         self.counters[C_COUNT] += 1
         self.counters[_CELL_OF_REASON.get(reason, C_BAD_RESPONSE)] += 1
-        return self.errors.failure() if reason != "connect_failed" else 0.0
+        return self.errors.failure(now) if reason != "connect_failed" else 0.0
 
 
 def literal_address(backend: Backend) -> tuple[tuple[int, Any], ...]:

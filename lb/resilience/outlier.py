@@ -1,7 +1,8 @@
 """Passive health: when what real requests saw takes a backend out. Pure; the caller has the clock.
 
 Consecutive gateway errors eject (Envoy's outlier detection, ``consecutive_gateway_failure``): 5 in a
-row, for 30 s times the number of ejections so far, at most 300 s. How many of a pool may be out at
+row, for 30 s times the number of ejections so far, at most 300 s. Who has not been ejected again for
+as long as the last ejection took, and the bound on top, starts anew. How many of a pool may be out at
 once is the pool's decision, not this module's.
 """
 
@@ -15,11 +16,12 @@ MAX_EJECTION_S = 300.0
 class ConsecutiveErrors:
     """Counts one backend's errors in a row, in one worker."""
 
-    __slots__ = ("ejections", "errors")
+    __slots__ = ("_forgotten_at", "ejections", "errors")
 
     def __init__(self) -> None:
         self.errors = 0
         self.ejections = 0
+        self._forgotten_at = 0.0
 
     def __repr__(self) -> str:
         return f"<ConsecutiveErrors {self.errors} in a row, ejected {self.ejections} times>"
@@ -27,11 +29,14 @@ class ConsecutiveErrors:
     def success(self) -> None:
         self.errors = 0
 
-    def failure(self) -> float:
-        """Counts one; returns for how many seconds the backend should be ejected now, mostly 0.0."""
+    def failure(self, now: float) -> float:
+        """Counts one at ``now`` (seconds of a clock that never goes back); returns for how many seconds the
+        backend should be ejected from now on, mostly 0.0."""
         self.errors += 1
         if self.errors < CONSECUTIVE_ERRORS:
             return 0.0
         self.errors = 0
-        self.ejections += 1
-        return min(BASE_EJECTION_S * self.ejections, MAX_EJECTION_S)
+        self.ejections = self.ejections + 1 if now < self._forgotten_at else 1
+        ejection_s = min(BASE_EJECTION_S * self.ejections, MAX_EJECTION_S)
+        self._forgotten_at = now + ejection_s + MAX_EJECTION_S
+        return ejection_s

@@ -151,7 +151,7 @@ class Worker:
         self._estimates[i].observe_failure(took_s, now)
         if outcome is Outcome.REFUSED:
             return 0.0
-        return self._errors.setdefault(i, ConsecutiveErrors()).failure()
+        return self._errors.setdefault(i, ConsecutiveErrors()).failure(now)
 
     def may_retry(self, outcome: Outcome, attempts: int, tried: Sequence[int]) -> bool:
         """Whether what the backend may have worked on is sent to another one; takes it from the budget."""
