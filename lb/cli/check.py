@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -25,12 +26,21 @@ def check(file: str, as_json: bool) -> None:
 
     Whether an address is already in use is not looked at: `lb run` does that.
     """
-    report = examine(file, os.environ)
+    report = _examined(file)
     if as_json:
         click.echo(json.dumps(_as_data(report)))
     else:
         _print(report)
     sys.exit(0 if report.config else EXIT_MISTAKES)
+
+
+def _examined(file: str) -> Report:
+    """Without looking for garbage meanwhile: that took a third of the time with a large file, and found none."""
+    gc.disable()
+    try:
+        return examine(file, os.environ)
+    finally:
+        gc.enable()
 
 
 def _print(report: Report) -> None:

@@ -16,7 +16,7 @@ from lb.controller.cells import HealthCells
 from lb.controller.periodic import Periodic
 from lb.health.checker import VERDICT_NAMES, Checker
 from lb.health.probe import ProbeResult, ProbeTarget, probe
-from lb.state.layout import UNKNOWN
+from lb.state.layout import DOWN, UNKNOWN
 
 _CONCURRENT_PROBES = 512
 """At most so many sockets for probes, however many backends there are: descriptors are finite."""
@@ -96,4 +96,5 @@ class Prober:
         if self._cells.verdict != UNKNOWN:
             self._cells.count_transition()
         self._cells.verdict = self._checker.verdict
-        _log.info('health backend=%s verdict=%s was=%s reason="%s"', self.name, now, before, result.reason)
+        level = logging.WARNING if self._cells.verdict == DOWN else logging.INFO
+        _log.log(level, 'health backend=%s verdict=%s was=%s reason="%s"', self.name, now, before, result.reason)

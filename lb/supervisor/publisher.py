@@ -1,32 +1,38 @@
-"""The supervisor's publisher: ``python -m lb.supervisor.publisher [--outline] FILE``, a child process.
+"""The supervisor's publisher: ``python -m lb.supervisor.publisher [--ask] FILE``, a child process.
 
 ``python -m lb.state.publish`` with one check in between: a second ``lb run`` that was started by
 mistake must not put its configuration in force on the machine's running one. Output and exit
-status are those of ``lb.state.publish``. With ``--outline`` nothing is put in force: the state
-directory is made if need be, and the output is what the supervisor binds and claims first.
+status are those of ``lb.state.publish``. With ``--ask`` the supervisor is told first what it has to claim
+and bind: the state directory is made if need be, the outline printed, and nothing put in force unless it
+agrees. One reading of the file, so that both are the same configuration.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
 
-from lb.config.load import load, state_dir_problem
 from lb.errors import ConfigError
 from lb.model import Config
 from lb.state.process import RUN_PID
 from lb.state.publish import PublishError, StateDirError, make_state_dir, publish, snapshot_path
 from lb.state.segment import SegmentError
 from lb.supervisor import outline
+from lb.supervisor.errand import ask
 from lb.supervisor.pidfile import owner
 
 
-def main(path: str, answer: Callable[[Config], str]) -> int:
+def main(path: str, is_agreed: Callable[[Config], bool]) -> int:
+    from lb.config.load import load, state_dir_problem  # here: YAML and pydantic come with it, see below
+
     try:
         config = load(path, os.environ)
         _refuse_second(config)
-        print(answer(config))
+        if not is_agreed(config):
+            return 1  # the supervisor has ended; nobody reads why
+        print(snapshot_path(publish(config).config.state.dir))
     except ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -39,13 +45,10 @@ def main(path: str, answer: Callable[[Config], str]) -> int:
     return 0
 
 
-def _published(config: Config) -> str:
-    return snapshot_path(publish(config).config.state.dir)
-
-
-def _outline(config: Config) -> str:
+def _ask(config: Config) -> bool:
     make_state_dir(config.state.dir)
-    return outline.dump(config)
+    print(outline.dump(config))
+    return ask()
 
 
 def _refuse_second(config: Config) -> None:
@@ -55,4 +58,7 @@ def _refuse_second(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[-1], _outline if sys.argv[1] == "--outline" else _published))
+    # All that is built lives until the end, soon. Looking for garbage in it costs a sixth of the time that a small
+    # file takes and a third of a large one's (10,000 backends: 1.1 s, 0.75 s without), and saves no memory.
+    gc.disable()
+    sys.exit(main(sys.argv[-1], _ask if sys.argv[1] == "--ask" else lambda _: True))

@@ -73,7 +73,7 @@ class Service:
             raise BindError(f"{error}\n{advice(left_over(config.state.dir))}".rstrip()) from error
 
     def begin(self, now: float) -> None:
-        """Start both planes. BindError only if the file has changed since its sockets were claimed."""
+        """Start both planes, on the sockets that were claimed for them."""
         config = self.snapshot.config
         control, data = self.held.ensure(control_binds(config)), self.held.ensure(data_binds(config))
         self._applied = config

@@ -26,12 +26,14 @@ _HIGHEST_FD = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start. ``names`` has one entry per socket; ``output`` and ``errors`` replace fd 1 and 2."""
+    """What to start. ``names`` has one entry per socket; ``input``, ``output`` and ``errors`` replace fd 0,
+    1 and 2; without ``input`` it has ours, if there is one."""
 
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     sockets: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    input: int | None = None
     output: int = 1
     errors: int = 2
 
@@ -88,6 +90,8 @@ def _place_fds(program: Program) -> None:
     one that is still to be moved."""
     above = FIRST_FD + len(program.sockets)
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in program.sockets]
+    if program.input is not None:
+        os.dup2(program.input, 0)
     os.dup2(program.output, 1)
     os.dup2(program.errors, 2)
     for number, fd in enumerate(high, FIRST_FD):

@@ -7,6 +7,7 @@ publisher, new code is rehearsed before we become it. What runs is the ``Service
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -54,9 +55,9 @@ class Supervisor:
         if handdown:
             self._go_on(handdown)
         else:
-            self._ask(self._prepare, "--outline")
+            self._ask(self._begin, "--ask", halfway=self._prepare)
         while not self._is_over:
-            for number in self._wakeup.wait(self._patience_s()):
+            for number in self._wakeup.wait(self._patience_s(), self._errands.watched):
                 self._on_signal(number)
             self._reap()
             self._tick(time.monotonic())
@@ -96,6 +97,7 @@ class Supervisor:
 
     def _tick(self, now: float) -> None:
         self._errands.tick(now)
+        self._errands.listen()
         self._on_events(self._service.tick(now))
         self._go_on_booting(now)
         self._start_wanted()
@@ -125,16 +127,18 @@ class Supervisor:
 
     # -- start ------------------------------------------------------------------------------
 
-    def _prepare(self, result: Result) -> None:
+    def _prepare(self, asked: str) -> None:
         """The file is right: take state directory and sockets. Only then is it put in force, because
-        processes that a killed supervisor left behind would move to it."""
-        if self._is_good_start(result):
-            try:
-                self._service.claim(outline.load(result.output), os.environ)
-            except (ConfigError, BindError, OSError) as mistake:
-                self._refuse(mistake)
-            else:
-                self._ask(self._begin)
+        processes that a killed supervisor left behind would move to it. The publisher holds it meanwhile:
+        what is bound is what is published, and the file is read once."""
+        if self._is_stopping:
+            return
+        try:
+            self._service.claim(outline.load(asked), os.environ)
+        except (ConfigError, BindError, OSError) as mistake:
+            self._refuse(mistake)  # which ends the publisher
+        else:
+            self._errands.go_on()
 
     def _begin(self, result: Result) -> None:
         """First publication done: start both planes."""
@@ -155,7 +159,9 @@ class Supervisor:
         elif self._boot.phase == Phase.PROBING and (self._boot.is_overdue(now) or is_probed(self._service.snapshot)):
             self._boot.ready()
             snapshot = self._service.snapshot
-            print(ready_line(snapshot, self._service.held, verdicts_of(snapshot), os.getpid()), flush=True)
+            line = ready_line(snapshot, self._service.held, verdicts_of(snapshot), os.getpid())
+            with contextlib.suppress(OSError):  # nobody may be reading any more; we serve all the same
+                os.write(1, f"{line}\n".encode())
 
     def _is_good_start(self, result: Result) -> bool:
         if result.code and not self._is_stopping:
@@ -174,10 +180,10 @@ class Supervisor:
 
     # -- configurations ---------------------------------------------------------------------
 
-    def _ask(self, then: Callable[[Result], None], *options: str) -> None:
-        """Validate the file in a child, and put it in force unless asked otherwise; go on with ``then``."""
+    def _ask(self, then: Callable[[Result], None], *options: str, halfway: Callable[[str], None] | None = None) -> None:
+        """Validate the file in a child and put it in force; go on with ``then``."""
         argv = python("-m", "lb.supervisor.publisher", *options, self._file)
-        self._errands.start(argv, child_environ(os.environ), then)
+        self._errands.start(argv, child_environ(os.environ), then, halfway)
 
     def _publish(self, then: Callable[[Result], None]) -> None:
         """Put the file in force during our life."""

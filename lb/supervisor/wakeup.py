@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Sequence
+from socket import socket
 
 HANDLED = (
     signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD,
@@ -25,10 +27,12 @@ class Wakeup:
             signal.signal(number, lambda *_: None)
         self.let_in()
 
-    def wait(self, timeout_s: float | None) -> list[int]:
-        """Signals that came, in order, as soon as there are any; [] after ``timeout_s``."""
-        ready, _, _ = select.select([self._read], [], [], timeout_s)
-        return list(os.read(self._read, 4096)) if ready else []
+    def wait(self, timeout_s: float | None, others: Sequence[socket] = ()) -> list[int]:
+        """Signals that came, in order, as soon as there are any; [] after ``timeout_s``, or when one of
+        ``others`` has something to say."""
+        watched: list[int | socket] = [self._read, *others]
+        ready, _, _ = select.select(watched, [], [], timeout_s)
+        return list(os.read(self._read, 4096)) if self._read in ready else []
 
     def hold(self) -> list[int]:
         """Before an exec: from now on signals wait for the new image instead of killing it as it starts.
