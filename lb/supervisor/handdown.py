@@ -24,16 +24,17 @@ VARIABLE = "LB_SUPERVISOR_STATE"
 @dataclass(frozen=True, slots=True)
 class Handdown:
     """``sockets``: address to [fd, whether to unlink]. ``planes``: by name, see ``plane_state``.
-    ``signals``: came, and were not acted on yet."""
+    ``signals``: came, and were not acted on yet. ``looks``: of the file that was read last, see ``WatchedFile``."""
 
     snapshot: str
     pid_fd: int
     sockets: dict[str, list[Any]]
     planes: dict[str, dict[str, Any]] = field(default_factory=dict)
     signals: list[int] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
 
     def dump(self) -> str:
-        fields = ("snapshot", "pid_fd", "sockets", "planes", "signals")
+        fields = ("snapshot", "pid_fd", "sockets", "planes", "signals", "looks")
         return json.dumps({name: getattr(self, name) for name in fields})
 
     @classmethod
@@ -43,7 +44,14 @@ class Handdown:
         if not raw:
             return None
         state = json.loads(raw)
-        return cls(state["snapshot"], state["pid_fd"], state["sockets"], state["planes"], state.get("signals", []))
+        return cls(
+            state["snapshot"],
+            state["pid_fd"],
+            state["sockets"],
+            state["planes"],
+            state.get("signals", []),
+            state.get("looks", []),
+        )
 
 
 def plane_state(plane: Plane) -> dict[str, Any]:

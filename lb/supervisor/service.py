@@ -180,11 +180,11 @@ class Service:
         if self._pid_file:
             self._pid_file.remove()
 
-    def handdown(self, signals: Iterable[int] = ()) -> Handdown:
+    def handdown(self, signals: Iterable[int] = (), looks: Iterable[int] = ()) -> Handdown:
         """All of it, for the next image of this process."""
         assert self._pid_file is not None, "an upgrade before the start"
         planes = {plane.name: plane_state(plane) for plane in self._planes}
-        return Handdown(self._path, self._pid_file.fd, self.held.as_dict(), planes, list(signals))
+        return Handdown(self._path, self._pid_file.fd, self.held.as_dict(), planes, list(signals), list(looks))
 
     def take_over(self, handdown: Handdown, now: float) -> None:
         """Everything as the image before left it, then new processes for both planes: the new code's."""

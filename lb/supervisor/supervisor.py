@@ -29,6 +29,7 @@ from lb.supervisor.service import Service
 from lb.supervisor.sockets import BindError
 from lb.supervisor.spawn import python
 from lb.supervisor.wakeup import Wakeup
+from lb.supervisor.watched import WatchedFile
 
 OK, FAILED, MISTAKE = 0, 1, 2
 """Exit status: told to stop; the data plane could not be started; a mistake of the operator."""
@@ -40,6 +41,7 @@ class Supervisor:
 
     def __init__(self, file: str) -> None:
         self._file = file
+        self._watched = WatchedFile(file)
         self._service = Service()
         self._errands = Errands()
         self._boot = Boot()
@@ -77,6 +79,8 @@ class Supervisor:
         waits = [max(0.0, at - now) for at in due if at is not None]
         if self._service.wants_polling or self._boot.phase == Phase.PROBING:
             waits.append(POLL_S)
+        if self._boot.phase == Phase.READY:
+            waits.append(max(0.0, self._watched.due - now))
         if self._watchdog_s:
             waits.append(self._watchdog_s)
         return min(waits, default=None)
@@ -100,6 +104,9 @@ class Supervisor:
         self._errands.listen()
         self._on_events(self._service.tick(now))
         self._go_on_booting(now)
+        if self._boot.phase == Phase.READY and self._watched.has_changed(now):
+            log.info("file_changed", file=self._file)
+            self._wanted.add(signal.SIGHUP)
         self._start_wanted()
         if self._watchdog_s:
             notify.notify("WATCHDOG=1")
@@ -182,6 +189,7 @@ class Supervisor:
 
     def _ask(self, then: Callable[[Result], None], *options: str, halfway: Callable[[str], None] | None = None) -> None:
         """Validate the file in a child and put it in force; go on with ``then``."""
+        self._watched.note()
         argv = python("-m", "lb.supervisor.publisher", *options, self._file)
         self._errands.start(argv, child_environ(os.environ), then, halfway)
 
@@ -227,7 +235,7 @@ class Supervisor:
     def _exec(self) -> str:
         """Returns only if it failed: why."""
         missed = self._wakeup.hold()
-        problem = become_next(self._file, self._service.handdown([*self._wanted, *missed]))
+        problem = become_next(self._file, self._service.handdown([*self._wanted, *missed], self._watched.known))
         self._wakeup.let_in()
         for number in missed:
             self._on_signal(number)
@@ -236,6 +244,7 @@ class Supervisor:
     def _go_on(self, handdown: Handdown) -> None:
         """The new code's first steps."""
         del os.environ[VARIABLE]
+        self._watched.known = tuple(handdown.looks)
         self._service.take_over(handdown, time.monotonic())
         self._boot.ready()
         for number in handdown.signals:

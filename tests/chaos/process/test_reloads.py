@@ -55,6 +55,19 @@ def test_a_broken_file_changes_nothing(run: Run) -> None:
     assert "Traceback" not in run.log()
 
 
+def test_a_changed_file_means_the_same_as_a_signal(run: Run) -> None:
+    good = run.file.read_text()
+    run.file.write_text(good.replace("pools", "pool", 1))
+    run.wait_for_event("configuration_refused")
+    run.file.write_text(good)
+    run.wait_for_event("configuration_applied")
+    run.signal(signal.SIGUSR2)
+    run.wait_for_event("upgraded")
+    run.file.write_text(f"{good}\n")
+    run.wait_for_event("configuration_applied", 2)
+    assert run.events("file_changed") == 3
+
+
 def fetched(run: Run, path: str, listener: Literal["admin", "status"] = "admin") -> bytes:
     port = run.admin_port if listener == "admin" else run.status_port
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 from lb.supervisor.probes import is_probed
 from tests.chaos.process.running import Run
+from tests.support.balancer import PROJECT
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_for
 
@@ -71,3 +74,23 @@ def received(sock: socket.socket) -> bytes:
         return sock.recv(4096)
     except BlockingIOError:
         return b""
+
+
+def test_nobody_has_to_read_what_it_prints(idle: Run) -> None:
+    """As with ``lb run | head``, or a log's reader that died: it is still to be supervised, and stopped."""
+    with (idle.directory / "log").open("w") as log:
+        argv = [sys.executable, "-m", "lb.supervisor", str(idle.file)]
+        run = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    assert run.stdout is not None
+    run.stdout.close()
+    try:
+        idle.pid = run.pid
+        idle.wait_for_event("serving plane=control")
+        wait_for("the first verdicts", lambda: is_probed(idle.snapshot()))
+        run.send_signal(signal.SIGHUP)
+        idle.wait_for_event("configuration_applied")
+        run.terminate()
+        assert run.wait(60) == 0
+    finally:
+        run.kill()
+        idle.status = run.wait()
