@@ -10,6 +10,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gevent
 
@@ -44,6 +45,9 @@ class CertificateStore:
                 except (OSError, ValueError) as error:
                     self._stamps = self._look()
                     _log.error("certificate=%s kept the old one: %s", self._certificates[0].cert, error)
+                else:
+                    for path in dict.fromkeys(certificate.cert for certificate in self._certificates):
+                        _log.info("certificate=%s in use, good until %s", path, _decoded(path).get("notAfter", "?"))
 
     def reload(self) -> None:
         """Reads all files; OSError or ssl.SSLError (an OSError) if one is unusable, then nothing changed."""
@@ -86,8 +90,14 @@ def _stamp(path: str) -> object:
 
 def subject_names(path: str) -> list[str]:
     """DNS names of a PEM certificate's subject alternative names, or its common name."""
-    decoded = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]
+    decoded = _decoded(path)
     names = [value for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS"]
     if names:
         return names
     return [value for part in decoded.get("subject", ()) for key, value in part if key == "commonName"]
+
+
+def _decoded(path: str) -> dict[str, Any]:
+    """As ``SSLSocket.getpeercert`` has it."""
+    decoded: dict[str, Any] = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]
+    return decoded

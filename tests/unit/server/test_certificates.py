@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import ssl
 from collections.abc import Iterator
@@ -112,11 +113,15 @@ def wait_for(store: CertificateStore, asked: str, got: str) -> None:
             gevent.sleep(0.002)
 
 
-def test_a_new_pair_is_used_from_then_on(watched: CertificateStore, tmp_path: Path) -> None:
+def test_a_new_pair_is_used_from_then_on(
+    watched: CertificateStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lb.tls")
     made(tmp_path / "renewed", "renewed.test")
     replace(tmp_path / "first", tmp_path / "renewed")
     wait_for(watched, "first.test", "renewed.test")
     assert seen(watched, "second.test") == "second.test"
+    assert re.search(r"certificate=\S+ in use, good until \w+ .* GMT", caplog.text)
 
 
 @pytest.mark.parametrize("damage", ["empty", "missing", "another-key"])
