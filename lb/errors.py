@@ -61,6 +61,7 @@ REASONS: dict[str, Answer] = {
     # the backend's
     "connect_failed": Answer(503, "No backend available", "backend", False, 1),
     "backend_full": Answer(503, "No backend available", "backend", False, 1),
+    "queue_timeout": Answer(503, "No backend available", "backend", False, 1),
     "connect_timeout": Answer(504, "Backend timeout", "backend", False),
     "backend_timeout": Answer(504, "Backend timeout", "backend", False),
     "backend_reset": Answer(502, "Backend closed the connection", "backend", False),

@@ -213,6 +213,8 @@ class Pool:
     tls: BackendTls = field(default_factory=BackendTls)
     max_idle_per_worker: int = 64
     """Idle connections kept per backend and worker."""
+    queue_size: int = 1024
+    """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
 
 
 @dataclass(frozen=True, slots=True)

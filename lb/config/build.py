@@ -148,6 +148,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
             entry.tls.verify, entry.tls.ca and file_path(machine.folder, entry.tls.ca), entry.tls.server_name
         ),
         max_idle_per_worker=entry.max_idle_per_worker,
+        queue_size=entry.queue.size,
     )
 
 

@@ -70,7 +70,6 @@ ABSENT_KEYS = {
     "forward_auth": "is not available yet",
     "rate_limit": _LATER,
     "sticky": _LATER,
-    "queue": _LATER,
     "broadcast": _LATER,
     "discovery": _LATER,
     "geo": _LATER,

@@ -93,6 +93,12 @@ class BackendTlsEntry(Section):
     server_name: HostName = setting(BackendTls, "server_name", "Name to ask for and to verify; empty: the URL's host.")
 
 
+class QueueEntry(Section):
+    size: Annotated[int, count(0, 1_000_000)] = setting(
+        Pool, "queue_size", "Most requests that wait in one worker for a backend with room; 0: nobody waits."
+    )
+
+
 class PoolEntry(Section):
     backends: list[Annotated[BackendEntry, Shorthand("url")]] = key(
         "Its backends: a URL each, or a mapping.", (), example=["http://127.0.0.1:5001"]
@@ -102,6 +108,7 @@ class PoolEntry(Section):
     )
     health: HealthEntry = section("Active probes.", HealthEntry)
     timeouts: PoolTimeoutsEntry = section("What a backend may take its time for.", PoolTimeoutsEntry)
+    queue: QueueEntry = section("Who waits while every backend is at its `max_inflight`.", QueueEntry)
     retry: RetryEntry = section("When a request is tried again on another backend.", RetryEntry)
     tls: BackendTlsEntry = section("How `https` backends are verified.", BackendTlsEntry)
     host_header: Annotated[Literal["preserve", "backend"], words("preserve", "backend")] = setting(

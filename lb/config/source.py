@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -137,10 +138,25 @@ def _check_depth(text: str, file: str) -> None:
 def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be parsed"
-    if mark and text[mark.index : mark.index + 1] == "\t":
+    at_end = mark is not None and mark.index >= len(text.rstrip())
+    if at_end and (begun := _last_unclosed(text) or getattr(error, "context_mark", None)):
+        mark, said = begun, "what begins here is not closed"
+    elif mark and text[mark.index : mark.index + 1] == "\t":
         said = "a tab: YAML is indented with spaces"
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return Problem(file, line, column, printable(f"not YAML: {said}"))
+
+
+def _last_unclosed(text: str) -> Any:
+    """The mark of the last bracket or brace that nothing closes, or nothing."""
+    begun: list[Any] = []
+    with suppress(yaml.YAMLError):
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken)):
+                begun.append(token.start_mark)
+            elif isinstance(token, (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)) and begun:
+                begun.pop()
+    return begun[-1] if begun else None
 
 
 def _mark(node: Any) -> Mark:

@@ -74,7 +74,7 @@ def _contract(reading: Reading, requests: int) -> Iterator[Family]:
     yield Family("load_balancer_requests_total", "counter", "Requests of clients that are over", (), [((), requests)])
     yield algorithms.durations("load_balancer_response_duration_seconds", "Time until the answer's end, by policy")
     yield algorithms.counter("load_balancer_algo_requests_total", "Requests that are over, by policy", C_COUNT)
-    yield Family("load_balancer_active_connections", "gauge", "Requests under way now", (), [((), inflight)])
+    yield Family("load_balancer_active_connections", "gauge", "Requests to pools under way now", (), [((), inflight)])
 
 
 def _backends(backends: Sequence[Counted], now_ns: int) -> Iterator[Family]:
@@ -102,7 +102,7 @@ def _routes(routes: Sequence[Counted]) -> Iterator[Family]:
     rows = Rows(("route",), routes)
     yield rows.split("lb_route_requests_total", "Requests that are over, by class of the answer", "code", CODES)
     yield rows.durations("lb_route_request_duration_seconds", "Time until the answer's end")
-    yield rows.inflight("lb_route_inflight", "Requests under way now")
+    yield rows.inflight("lb_route_inflight", "Requests to pools under way now")
     yield rows.split("lb_route_bytes_total", "Bytes of bodies from (in) and to (out) clients", "direction", DIRECTIONS)
     yield rows.counter("lb_client_aborts_total", "Requests whose client left before the end", C_CLIENT_GONE)
     yield rows.counter("lb_answers_aborted_total", "Answers that a backend broke off in their middle", C_ABORTED)

@@ -183,7 +183,7 @@ class Timestamps:
 _timestamps = Timestamps()
 _JSON_LINE = (
     '{"time":"%s",%s"target":%s,"version":%s,"status":%d,"reason":"%s",%s"attempts":%d,"bytes_in":%d,'
-    '"bytes_out":%d,"queue_us":0,"connect_us":%d,"first_byte_us":%s,"total_us":%d,"request_id":"%s"}\n'
+    '"bytes_out":%d,"queue_us":%d,"connect_us":%d,"first_byte_us":%s,"total_us":%d,"request_id":"%s"}\n'
 )
 
 
@@ -230,6 +230,7 @@ def _json_line(exchange: Exchange, offset: float) -> str:
         exchange.attempts,
         exchange.bytes_in,
         exchange.bytes_out,
+        exchange.queued_s * 1e6,
         exchange.connect_s * 1e6,
         int((first_byte_at - started) * 1e6) if first_byte_at else "null",
         (exchange.ended - started) * 1e6,

@@ -61,9 +61,11 @@ class Core:
         self._basis = basis
 
     def match(self, exchange: Exchange) -> LiveRoute:
-        """The exchange's route from here on; it counts as under way there until ``record``. RequestError as ``route``."""
+        """The exchange's route from here on; if that leads to a pool it counts as under way until ``record``.
+        RequestError as ``route``."""
         live = exchange.route = self.route(exchange.head)
-        live.cells.inflight[live.cells.slot] += 1
+        if live.pool is not None:
+            live.cells.inflight[live.cells.slot] += 1
         return live
 
     def route(self, head: RequestHead) -> LiveRoute:
@@ -112,7 +114,8 @@ class Core:
         status_cell = C_STATUS + exchange.status // 100
         if live is not None:
             cells = live.cells
-            cells.inflight[cells.slot] -= 1
+            if live.pool is not None:
+                cells.inflight[cells.slot] -= 1
         else:
             cells = self._unrouted
         counters = cells.counters
@@ -139,6 +142,7 @@ class Core:
             algo[C_COUNT] += 1
             algo[C_DURATION_US] += microseconds
             algo[in_bucket] += 1
+        exchange.upload = None  # it knows its exchange: only the collector, which comes late, would free the two
         self.log.add(exchange)
 
     def refresh(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lb.proxy.member import Member
     from lb.proxy.routes import LiveRoute
     from lb.proxy.upload import Upload
+    from lb.proxy.waiting import Waiting
 
 Interim = Callable[[bytes], None]
 
@@ -28,8 +29,8 @@ class Exchange:
 
     __slots__ = (
         "attempt_at", "attempts", "body", "body_timeout_s", "bytes_in", "bytes_out", "caller", "connect_s", "deadline", "ended", "first_byte_at",
-        "free_attempts", "fresh_only", "head", "interim", "is_answering", "member", "policy", "reason", "request_id", "route", "span",
-        "started", "status", "total_at", "upgrade", "upload",
+        "free_attempts", "fresh_only", "head", "interim", "is_answering", "member", "policy", "queued_s", "reason", "request_id", "route",
+        "span", "started", "status", "total_at", "upgrade", "upload", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,10 @@ class Exchange:
         self.fresh_only = False
         self.is_answering = False
         self.total_at = NEVER
+        self.queued_s = 0.0
+        """All its waits for a backend with room."""
+        self.waiting: Waiting | None = None
+        """Who waits for what this one has claimed."""
         self.connect_s = 0.0
         self.first_byte_at = 0.0
         self.ended = 0.0
@@ -93,3 +98,5 @@ class Exchange:
         if member is not None and self.is_answering:
             self.is_answering = False
             member.inflight[member.slot] -= 1
+            if self.waiting is not None:
+                self.waiting.freed()

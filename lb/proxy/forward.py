@@ -26,6 +26,7 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     """
     exchange.total_at = exchange.started + pool.pool.timeouts.total_s
     pool.requests += 1
+    waiting = exchange.waiting = pool.waiting
     key = exchange.caller.address
     if policy in pool.key_readers:
         key = pool.key_readers[policy](exchange.head) or key
@@ -33,7 +34,10 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     failed: AttemptError | None = None
     while True:
         try:
-            member = pool.pick(policy, key, excluded)
+            if waiting is None:
+                member = pool.pick(policy, key, excluded)
+            else:
+                member = waiting.claim(exchange, policy, key, excluded)
         except AttemptError as nobody:
             raise failed or nobody from None
         exchange.member = member

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import logging
 import socket as constants
-import struct
 import termios
 from array import array
 from bisect import bisect_left
@@ -26,6 +25,7 @@ from lb.policies.latency import PeakEwma
 from lb.proxy.cells import Cells
 from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream, connect
+from lb.proxy.tcp_info import CLOSED, tcp_info
 from lb.proxy.tls import backend_context
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.state.layout import (
@@ -51,9 +51,6 @@ from lb.state.layout import (
 IDLE_LIMIT_S = 55.0
 """An idle connection older than this is closed: below the 60 s after which most servers close theirs."""
 _NO_BYTES = bytes(4)
-_TCP_INFO = struct.Struct("=B119xQ72xQQ")
-"""Of Linux's ``struct tcp_info``: state, bytes_acked (with the SYN's one), bytes_sent, bytes_retrans (4.19 or later)."""
-_TCP_CLOSE = 7
 _RESET_PATIENCE_S = 0.1
 """A round trip. Only a request that may not be repeated waits for it, and only behind an end without an answer."""
 _RESET_LOOKS = 10
@@ -117,16 +114,10 @@ class BackendConnection(Stream):
         if self.tls is not None:
             return False
         for _ in range(_RESET_LOOKS):
-            try:
-                info = self.sock.getsockopt(constants.IPPROTO_TCP, constants.TCP_INFO, _TCP_INFO.size)
-            except OSError:
+            info = tcp_info(self.sock)
+            if info is None or info.unacked < count:
                 return False
-            if len(info) < _TCP_INFO.size:
-                return False
-            state, acked, sent, sent_again = _TCP_INFO.unpack(info)
-            if sent - sent_again - (acked - 1) < count:
-                return False
-            if state == _TCP_CLOSE:
+            if info.state == CLOSED:
                 return True
             sleep(_RESET_PATIENCE_S / _RESET_LOOKS)
         return False

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
-from typing import Protocol
+from typing import Any, Protocol
+
+from gevent.monkey import get_original
 
 from lb.errors import AttemptError, Retryable
 from lb.model import Backend, Pool
@@ -18,6 +20,7 @@ from lb.policies.table import create
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
+from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
 from lb.state.layout import (
     C_RETRIES,
@@ -28,6 +31,7 @@ from lb.state.layout import (
     SH_METRICS_NS,
 )
 
+NOTHING_SENT = Retryable(nothing_sent=True)
 MAX_EJECTED_SHARE = 0.5
 """Of a pool, by passive ejection; probe verdicts and refused connects know no such bound."""
 
@@ -71,6 +75,11 @@ class LivePool:
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
+        self._fence: Any = get_original("_thread", "allocate_lock")()
+        self.waiting: Waiting | None = None
+        """Who waits for room; None where nobody ever has to."""
+        if self._has_limits:
+            self.waiting = Waiting(self, pool.queue_size, pool.timeouts.queue_s, cells.inflight, cells.slot, random)
         self.refresh()
 
     def __repr__(self) -> str:
@@ -108,6 +117,8 @@ class LivePool:
         if eligible != self.eligible:
             self.eligible = eligible
             self._pickers.clear()
+            if self.waiting is not None:
+                self.waiting.look()
 
     def needs_watch(self) -> bool:
         """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""
@@ -128,7 +139,8 @@ class LivePool:
     def pick(self, policy: str, key: bytes, excluded: Sequence[Member]) -> Member:
         """The member for the next attempt, claimed: its inflight counts it from here on.
 
-        AttemptError ``no_backend`` when nobody may be asked. Never waits.
+        AttemptError ``no_backend`` when nobody may be asked, ``backend_full`` when those who may be have no
+        room. Never waits.
         """
         if not self.eligible:
             self.refresh()
@@ -137,7 +149,7 @@ class LivePool:
         self._source = self._ticket_sources[policy]
         i = picker(self)
         if excluded or self._has_limits:
-            i = self._unless_taken(policy, i, excluded)
+            return self._claim(policy, i, excluded)
         member = self.members[i]
         member.inflight[member.slot] += 1
         return member
@@ -153,21 +165,51 @@ class LivePool:
 
     def _build(self, policy: str, eligible: Sequence[int]) -> Picker:
         if not eligible:
-            raise AttemptError("no_backend", self.pool.id, Retryable(nothing_sent=True))
+            raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
         built = self._policies.get(policy)
         if built is None:
             built = self._policies[policy] = create(policy, self.pool)
         return built.build(self.backends, eligible)
 
-    def _unless_taken(self, policy: str, i: int, excluded: Sequence[Member]) -> int:
+    def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""
-        if self.members[i] not in excluded and not self._is_full(i):
-            return i
-        return self._build(policy, self.left(excluded))(self)
+        if self.members[i] not in excluded and self._reserve(i):
+            return self.members[i]
+        left = self.left(excluded)
+        while left:
+            i = self._build(policy, left)(self)
+            if self._reserve(i):
+                return self.members[i]
+            left.remove(i)
+        raise AttemptError("backend_full" if self.is_full(excluded) else "no_backend", self.pool.id, NOTHING_SENT)
+
+    def _reserve(self, i: int) -> bool:
+        """Claims first and looks at the sum after: of workers that take the last place in the same moment some, or all,
+        see too many and give it back; never do two keep it. ``_fence``: a claim must be out of this processor's
+        store buffer before the others' are read, and taking a lock sees to that."""
+        member = self.members[i]
+        limit = self.backends[i].max_inflight
+        if limit is None:
+            member.inflight[member.slot] += 1
+            return True
+        if self.load(i) >= limit:
+            return False
+        member.inflight[member.slot] += 1
+        self._fence.acquire(False)
+        self._fence.release()
+        if self.load(i) <= limit:
+            return True
+        member.inflight[member.slot] -= 1
+        return False
 
     def left(self, excluded: Sequence[Member]) -> list[int]:
         """Positions that a pick could still take."""
         return [i for i in self.eligible if self.members[i] not in excluded and not self._is_full(i)]
+
+    def is_full(self, excluded: Sequence[Member]) -> bool:
+        """Whether there is somebody who may be asked, and no room at any of them."""
+        asked = [i for i in self.eligible if self.members[i] not in excluded]
+        return bool(asked) and all(self._is_full(i) for i in asked)
 
     def _is_full(self, i: int) -> bool:
         limit = self.backends[i].max_inflight

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """Lives in ``exchange.upload`` until the backend has all of the body; for good if it never takes it."""
+    """Lives in ``exchange.upload`` until the backend has all of the body; to the request's end if it never takes it."""
 
     __slots__ = ("_body", "_connection", "_exchange", "_has_failed", "_started", "_unsent")
 

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -36,6 +35,8 @@ from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.local import phrase
 from lb.proxy.routes import wanted_upgrade
+from lb.server import deaf_client
+from lb.server.deaf_client import DeafClient, shut_down
 from lb.server.runtime import Runtime
 from lb.state.segment import SegmentError
 
@@ -155,13 +156,18 @@ class Application:
             return ClosingIterator(pieces, [lambda: _settle(exchange, environ)]) if is_unfinished else pieces
         sweeper = self._runtime().sweeper
         sweeper.deadlines.add(exchange.deadline)
+        deaf = DeafClient(environ.get("gunicorn.socket"), deaf_client.WRITE_S)
         return ClosingIterator(
-            _body(exchange, answer),
-            [lambda: sweeper.deadlines.discard(exchange.deadline), lambda: _close(exchange, core, answer, environ)],
+            _body(exchange, answer, deaf),
+            [
+                deaf.leave,
+                lambda: sweeper.deadlines.discard(exchange.deadline),
+                lambda: _close(exchange, core, answer, environ),
+            ],
         )
 
 
-def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
+def _body(exchange: Exchange, answer: Answer, deaf: DeafClient) -> Iterator[bytes]:
     """The rest of a backend's body; raising out of here is how a WSGI server learns to cut the client off."""
     reader = answer.reader
     assert reader is not None
@@ -169,10 +175,14 @@ def _body(exchange: Exchange, answer: Answer) -> Iterator[bytes]:
     try:
         if answer.first:
             exchange.bytes_out += len(answer.first)
+            deaf.is_writing = True
             yield answer.first
+            deaf.is_writing = False
         while piece := reader.read():
             exchange.bytes_out += len(piece)
+            deaf.is_writing = True
             yield piece
+            deaf.is_writing = False
     except (AnswerAborted, Expired) as error:
         exchange.reason = "upstream_truncated"
         raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
@@ -218,10 +228,9 @@ def _settle(exchange: Exchange, environ: Environ) -> None:
 
 def _end_input(sock: Any) -> None:
     """Whoever reads from this connection finds its end, and the server then closes it. Only gunicorn shows us its
-    socket; it is shut down by another descriptor, as TLS forgets its state when its own is."""
+    socket."""
     if sock is not None:
-        with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
-            same.shutdown(socket.SHUT_RD)
+        shut_down(sock, socket.SHUT_RD)
 
 
 @lru_cache(maxsize=1024)

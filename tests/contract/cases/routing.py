@@ -111,7 +111,9 @@ CASES = [
         "error-as-text",
         request("/text", host="refused.test"),
         client=Wanted(
-            503, b"No backend available", {"content-type": ["text/plain; charset=utf-8"], "retry-after": ["1"]}
+            503,
+            b"Service Unavailable: No healthy servers available",
+            {"content-type": ["text/plain; charset=utf-8"], "retry-after": ["1"]},
         ),
         backend=(),
     ),

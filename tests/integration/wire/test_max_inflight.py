@@ -1,15 +1,19 @@
-"""Row 50: one backend of three is slow, and none gets more at a time than its ``max_inflight``."""
+"""Row 50: one backend of three is slow; none gets more at a time than its ``max_inflight``, and who finds all full waits."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from tests.support.balancer import Balancer, running_balancer
+import pytest
+
+from tests.support.balancer import Balancer, Subject, running_balancer
 from tests.support.behaviours import OK, answering
 from tests.support.fault_origin import PATIENCE_S, Connection, FaultOrigin, fault_origin
 from tests.support.raw_client import Answer, get
@@ -57,19 +61,19 @@ class Full:
     origin: FaultOrigin
 
 
-def config(*limited: tuple[int, int | None], workers: int = 1) -> dict[str, object]:
+def config(*limited: tuple[int, int | None], workers: int = 1, **pool: Any) -> dict[str, object]:
     """Ports and their limits, asked in turn."""
     backends = [{"url": f"http://127.0.0.1:{port}", "max_inflight": most} for port, most in limited]
-    web = {"backends": backends, "policy": "round_robin", "health": {"type": "none"}}
+    web = {"backends": backends, "policy": "round_robin", "health": {"type": "none"}, **pool}
     return {"workers": workers, "pools": {"web": web}}
 
 
 @contextmanager
-def held(workers: int) -> Iterator[Full]:
+def held(workers: int, subject: Subject = "worker", **pool: Any) -> Iterator[Full]:
     busy = Busy()
     with fault_origin(busy.serve) as origin:
         try:
-            with running_balancer(config((origin.port, LIMIT), workers=workers)) as balancer:
+            with running_balancer(config((origin.port, LIMIT), workers=workers, **pool), subject) as balancer:
                 wait_for("all workers", lambda: len(balancer.workers()) == workers)
                 yield Full(balancer, busy, origin)
         finally:
@@ -116,38 +120,82 @@ def p99_s(requests: list[Took]) -> float:
     return sorted(requests)[len(requests) * 99 // 100][0]
 
 
-def test_row_50_a_full_backend_is_503_at_once_and_serves_again_when_it_has_room() -> None:
-    with held(1) as full, ThreadPoolExecutor(LIMIT) as clients:
+SUBJECTS: tuple[Subject, ...] = ("worker", "wsgi")
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize(
+    ("pool", "reason"),
+    [({"queue": {"size": 0}}, "backend_full"), ({"timeouts": {"queue": "300ms"}}, "queue_timeout")],
+    ids=["nobody-waits", "nobody-waits-longer"],
+)
+def test_row_50_who_gets_no_place_gets_a_503_and_the_backend_serves_again_when_it_has_room(
+    subject: Subject, pool: dict[str, Any], reason: str
+) -> None:
+    with held(1, subject, **pool) as full, ThreadPoolExecutor(LIMIT + 5) as clients:
         port = full.balancer.port
-        waiting = [clients.submit(get, port) for _ in range(LIMIT)]
+        working = [clients.submit(get, port) for _ in range(LIMIT)]
         wait_for("a full backend", lambda: full.busy.now == LIMIT)
         started = time.monotonic()
-        refused = [get(port) for _ in range(20)]
+        refused = list(clients.map(lambda _: get(port), range(5)))
         assert time.monotonic() - started < SLOW_S
-        _check_refused(refused)
+        for answer in refused:
+            _check_refused(answer, reason)
         full.busy.may_answer.set()
-        assert [one.result(30).status for one in waiting] == [200] * LIMIT
+        assert [one.result(30).status for one in working] == [200] * LIMIT
         assert get(port).status == 200
         assert (full.busy.peak, len(full.origin.requests)) == (LIMIT, LIMIT + 1)
 
 
-def _check_refused(answers: list[Answer]) -> None:
-    for answer in answers:
-        assert answer.status == 503
-        assert b'"no_backend"' in answer.body
-        assert answer.value("retry-after")
+def _check_refused(answer: Answer, reason: str) -> None:
+    assert answer.status == 503
+    assert f'"{reason}"'.encode() in answer.body
+    assert b"No backend available" in answer.body
+    assert answer.value("retry-after")
 
 
-def test_row_50_two_workers_exceed_it_by_no_more_than_one() -> None:
-    """Each looks at the sum and then adds its own, so both may take the last place in the same moment."""
-    workers = 2
-    with held(workers) as full, ThreadPoolExecutor(24) as clients:
+def test_row_50_more_than_may_wait_are_refused_at_once_and_those_who_wait_are_served() -> None:
+    with held(1, queue={"size": 4}) as full, ThreadPoolExecutor(LIMIT + 10) as clients:
         port = full.balancer.port
-        asked = [clients.submit(get, port) for _ in range(48)]
-        wait_for("a full backend", lambda: full.busy.now >= LIMIT)
-        wait_for("all others to be refused", lambda: sum(one.done() for one in asked) >= 48 - LIMIT - workers + 1)
+        asked = [clients.submit(get, port) for _ in range(LIMIT + 10)]
+        wait_for("the refused", lambda: sum(one.done() for one in asked) == 6)
+        refused = [one.result() for one in asked if one.done()]
+        for answer in refused:
+            _check_refused(answer, "backend_full")
         full.busy.may_answer.set()
-        statuses = [one.result(30).status for one in asked]
-    assert LIMIT <= full.busy.peak <= LIMIT + workers - 1
-    assert statuses.count(200) == full.busy.done
-    assert statuses.count(503) == len(statuses) - full.busy.done
+        assert sorted(one.result(30).status for one in asked) == [200] * (LIMIT + 4) + [503] * 6
+        assert full.busy.peak == LIMIT
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_row_50_all_are_served_and_never_more_than_its_most_at_once(workers: int, subject: Subject) -> None:
+    """Also where several workers take the last place in the same moment, and where one of them has all places."""
+    with held(workers, subject, timeouts={"queue": "30s"}) as full, ThreadPoolExecutor(24) as clients:
+        full.busy.delay_s = 0.01
+        full.busy.may_answer.set()
+        statuses = list(clients.map(lambda _: get(full.balancer.port).status, range(200)))
+        assert statuses == [200] * 200
+        assert full.busy.peak == LIMIT
+        wait_for("all lines", lambda: len(full.balancer.access_log()) == 200)
+        waits = [line["queue_us"] for line in full.balancer.access_log()]
+        assert max(waits) > 5_000
+        assert all(line["queue_us"] <= line["total_us"] for line in full.balancer.access_log())
+        assert full.balancer.inflight() == 0
+
+
+def test_row_50_a_client_that_leaves_is_out_of_the_queue_and_never_reaches_the_backend() -> None:
+    with held(1, queue={"size": 1}, timeouts={"queue": "30s"}) as full, ThreadPoolExecutor(LIMIT + 1) as clients:
+        port = full.balancer.port
+        working = [clients.submit(get, port) for _ in range(LIMIT)]
+        wait_for("a full backend", lambda: full.busy.now == LIMIT)
+        with socket.create_connection(("127.0.0.1", port)) as leaver:
+            leaver.sendall(b"GET /leaver HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_for("a full queue", lambda: b"backend_full" in get(port).body)
+        line = full.balancer.wait_for_access("/leaver")
+        assert (line["status"], line["reason"], line["attempts"]) == (499, "client_gone", 0)
+        assert line["queue_us"] > 0
+        waits = clients.submit(get, port)
+        full.busy.may_answer.set()
+        assert [one.result(30).status for one in [*working, waits]] == [200] * (LIMIT + 1)
+        assert len(full.origin.requests) == LIMIT + 1

@@ -20,7 +20,7 @@ from tests.support.behaviours import LONG_HEAD, answering, repeating, stalling_a
 from tests.support.fault_origin import FaultOrigin, fault_origin
 from tests.support.raw_client import RawClient, get, request
 from tests.support.scale import MIB
-from tests.support.settings.impatient_wsgi import PIECE_TIMEOUT_S
+from tests.support.settings.impatient_wsgi import PIECE_TIMEOUT_S, WRITE_S
 from tests.support.waiting import wait_for
 
 GUNICORN = (sys.executable, "-m", "gunicorn", "-c", "python:tests.support.settings.impatient_wsgi")
@@ -87,18 +87,22 @@ def test_row_26_the_server_s_connection_ends_behind_the_408_too(stock: Stock, fr
     assert len(origin.complete()) == whole
 
 
-def test_row_27_an_answer_nobody_reads_takes_no_memory_and_frees_its_backend_when_the_client_leaves(
-    stock: Stock,
-) -> None:
-    origin = stock.origins["endless"]
+@pytest.mark.parametrize("leaves", [True, False])
+def test_row_27_an_answer_nobody_reads_takes_no_memory_and_frees_its_backend(stock: Stock, leaves: bool) -> None:
+    """When the client leaves, or has not read for ``timeouts.write``."""
+    origin, path = stock.origins["endless"], f"/endless/{leaves}"
     ended = origin.ended
-    with stock.balancer.growing_less_than(8 * MIB), RawClient(stock.port, receive_buffer_bytes=1024) as client:
-        client.send(request("/endless"))
-        assert origin.wait_until(lambda one: bool(one.requests))
-        assert [get(stock.port, "/quick").status for _ in range(50)] == [200] * 50
-        assert origin.ended == ended
-    assert origin.wait_until(lambda one: one.ended > ended)
-    line = stock.balancer.wait_for_access("/endless")
+    with ExitStack() as held:
+        with stock.balancer.growing_less_than(8 * MIB):
+            client = held.enter_context(RawClient(stock.port, receive_buffer_bytes=1024))
+            client.send(request(path))
+            assert origin.wait_until(lambda one: bool(one.requests))
+            assert [get(stock.port, "/quick").status for _ in range(50)] == [200] * 50
+            assert origin.ended == ended
+        if leaves:
+            held.close()
+        assert origin.wait_until(lambda one: one.ended > ended, WRITE_S + SLACK_S)
+        line = stock.balancer.wait_for_access(path)
     assert (line["status"], line["reason"]) == (200, "client_gone")
     assert stock.balancer.inflight() == 0
 
