@@ -209,13 +209,28 @@ def test_a_fresh_connection_after_a_stale_one_is_judged_as_any(deadline: Deadlin
         assert (outcome.reason, one.origins[0].connections) == ("backend_reset", 2)
 
 
+def ended_at_the_look(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """An idle connection is taken for usable, and used when its end has come. Set when that is waited for."""
+    is_looked_at = threading.Event()
+
+    def look(idle: BackendConnection, *, thoroughly: bool) -> bool:
+        is_looked_at.set()
+        while idle.is_quiet():
+            time.sleep(0.001)
+        time.sleep(0.02)  # it may be a shutdown before it is a close
+        return True
+
+    monkeypatch.setattr(BackendConnection, "is_usable", look)
+    return is_looked_at
+
+
 @pytest.mark.parametrize("method", ["GET", *OTHERS])
 @pytest.mark.parametrize("size", [0, 1000])
 def test_a_connection_that_is_over_before_its_first_byte_costs_nothing(
     size: int, method: str, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reset between the look at it and the send: nobody has seen a byte, so any method may be sent again."""
-    is_looked_at = threading.Event()
+    is_looked_at = ended_at_the_look(monkeypatch)
 
     def serve(connection: Connection) -> None:
         connection.request()
@@ -223,13 +238,6 @@ def test_a_connection_that_is_over_before_its_first_byte_costs_nothing(
         is_looked_at.wait(10)
         connection.reset()
 
-    def look(idle: BackendConnection, *, thoroughly: bool) -> bool:
-        is_looked_at.set()
-        while idle.is_quiet():
-            time.sleep(0.001)
-        return True
-
-    monkeypatch.setattr(BackendConnection, "is_usable", look)
     with scene(deadline, serve, attempts=1, budget_min_per_s=0.0) as one:
         one.send()
         assert one.send(method, BIG[:size]).status == 200
@@ -243,21 +251,13 @@ def test_a_request_that_crosses_the_connections_end_is_sent_again_whatever_its_m
     size: int, method: str, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The backend's kernel says that nobody has read it: an end, then a reset, and no byte acknowledged."""
-    is_looked_at = threading.Event()
+    is_looked_at = ended_at_the_look(monkeypatch)
 
     def serve(connection: Connection) -> None:
         connection.request()
         connection.send(OK)
         is_looked_at.wait(10)
 
-    def look(idle: BackendConnection, *, thoroughly: bool) -> bool:
-        is_looked_at.set()
-        while idle.is_quiet():
-            time.sleep(0.001)
-        time.sleep(0.02)  # the end may be a shutdown before it is a close
-        return True
-
-    monkeypatch.setattr(BackendConnection, "is_usable", look)
     with scene(deadline, serve, attempts=1, budget_min_per_s=0.0) as one:
         one.send()
         assert one.send(method, BIG[:size]).status == 200
