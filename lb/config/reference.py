@@ -31,6 +31,7 @@ _SECTIONS = {
     "ContractEntry": "`pools.NAME.policy.contract`",
     "HealthEntry": "`pools.NAME.health`",
     "PoolTimeoutsEntry": "`pools.NAME.timeouts`",
+    "QueueEntry": "`pools.NAME.queue`",
     "RetryEntry": "`pools.NAME.retry`",
     "BackendTlsEntry": "`pools.NAME.tls`",
     "RouteEntry": "`routes`, each",

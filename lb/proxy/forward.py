@@ -32,49 +32,52 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
         key = pool.key_readers[policy](exchange.head) or key
     excluded: list[Member] = []
     failed: AttemptError | None = None
-    while True:
-        try:
-            if waiting is None:
-                member = pool.pick(policy, key, excluded)
-            else:
-                member = waiting.claim(exchange, policy, key, excluded)
-        except AttemptError as nobody:
-            raise failed or nobody from None
-        exchange.member = member
-        exchange.is_answering = True
-        exchange.attempts += 1
-        exchange.attempt_at = monotonic()
-        try:
-            answer = attempt(exchange, member)
-        except AttemptError as error:
-            _failed(exchange, pool, member, error)
-            failed = error
-        except Expired as expired:
-            exchange.release()
-            if expired.reason != "backend_timeout":
+    try:
+        while True:
+            try:
+                if waiting is None:
+                    member = pool.pick(policy, key, excluded)
+                else:
+                    member = waiting.claim(exchange, policy, key, excluded)
+            except AttemptError as nobody:
+                raise failed or nobody from None
+            exchange.member = member
+            exchange.is_answering = True
+            exchange.attempts += 1
+            exchange.attempt_at = monotonic()
+            try:
+                answer = attempt(exchange, member)
+            except AttemptError as error:
+                _failed(exchange, pool, member, error)
+                failed = error
+            except Expired as expired:
+                exchange.release()
+                if expired.reason != "backend_timeout":
+                    raise
+                failed = AttemptError("backend_timeout", member.name)
+                _failed(exchange, pool, member, failed)
+            except BaseException:
+                exchange.release()
                 raise
-            failed = AttemptError("backend_timeout", member.name)
-            _failed(exchange, pool, member, failed)
-        except BaseException:
-            exchange.release()
-            raise
-        else:
-            if member.wants_ejection_s:
-                _eject(pool, member)
-            if answer.status < 500:
-                return answer
-            excluded.append(member)
-            if not _may_retry_status(exchange, pool, answer, excluded):
-                return answer
-            exchange.release()
+            else:
+                if member.wants_ejection_s:
+                    _eject(pool, member)
+                if answer.status < 500:
+                    return answer
+                excluded.append(member)
+                if not _may_retry_status(exchange, pool, answer, excluded):
+                    return answer
+                exchange.release()
+                _rewind(exchange)
+                continue
+            if not failed.retry.stale_reuse:
+                excluded.append(member)
+            if not _may_retry(exchange, pool, failed, excluded):
+                raise failed
+            exchange.fresh_only = exchange.fresh_only or failed.retry.stale_reuse
             _rewind(exchange)
-            continue
-        if not failed.retry.stale_reuse:
-            excluded.append(member)
-        if not _may_retry(exchange, pool, failed, excluded):
-            raise failed
-        exchange.fresh_only = exchange.fresh_only or failed.retry.stale_reuse
-        _rewind(exchange)
+    finally:
+        failed = None  # an error and the frame that it was raised through would hold each other
 
 
 def _failed(exchange: Exchange, pool: LivePool, member: Member, error: AttemptError) -> None:

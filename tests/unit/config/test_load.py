@@ -49,6 +49,7 @@ pools:
     health: {type: http, path: /health, interval: 2s, timeout: 1s, rise: 2, fall: 3, status: [2xx, 301]}
     timeouts: {connect: 1s, first_byte: 30s, idle: 60s, total: 2m, queue: 5s, tunnel: 1h}
     retry: {attempts: 3, on: [connect, reset, 502, 503, 504], budget: 20%, budget_min: 5/s}
+    queue: {size: 50}
     host_header: backend
   api: {backends: [http://api:80], policy: round_robin}
 routes:
@@ -111,6 +112,7 @@ def test_a_large_pool(tmp_path: Path) -> None:
     assert web.adaptive == AdaptiveOptions(cpu=1.0, memory=0.5, max_latency_s=0.25)
     assert web.health == Health("http", "/health", status=(*range(200, 300), 301))
     assert web.timeouts == PoolTimeouts()
+    assert web.queue_size == 50
     assert web.retry == Retry(3, ("connect", "reset", "502", "503", "504"), 20.0, 5.0)
 
 

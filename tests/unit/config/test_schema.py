@@ -71,7 +71,7 @@ def test_every_key_is_described() -> None:
 
 
 def test_examples_in_the_documentation_are_valid(tmp_path: Path) -> None:
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
     for text in EXAMPLES:
         assert examined(tmp_path, text).problems == ()
 

@@ -86,6 +86,7 @@ def test_a_line_says_who_what_where_and_how_long(log: Any, tmp_path: Path) -> No
         attempts=2,
         bytes_in=3,
         bytes_out=4,
+        queued_s=0.05,
         connect_s=0.001,
         first_byte_at=100.125,
     )
@@ -94,7 +95,7 @@ def test_a_line_says_who_what_where_and_how_long(log: Any, tmp_path: Path) -> No
     assert line == {
         "client": "203.0.113.9", "method": "GET", "host": "lb.test", "target": "/a?b", "version": "1.1", "status": 200,
         "reason": "", "route": "api", "backend": "web/b1", "policy": "round_robin", "attempts": 2, "bytes_in": 3,
-        "bytes_out": 4, "queue_us": 0, "connect_us": 1000, "first_byte_us": 125_000, "total_us": 250_000,
+        "bytes_out": 4, "queue_us": 50_000, "connect_us": 1000, "first_byte_us": 125_000, "total_us": 250_000,
         "request_id": IDS[0].decode(),
     }  # fmt: skip
 

@@ -1,8 +1,11 @@
-"""A backend that answers before it has the whole body: its connection must not carry another request."""
+"""A backend that answers before it has the whole body: its connection must not carry another request, and what
+is left of the body must not stay in memory."""
 
 from __future__ import annotations
 
+import gc
 import socket as constants
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -10,12 +13,17 @@ import pytest
 
 from lb.proxy.attempt import attempt
 from lb.proxy.body import WireBody
-from lb.proxy.deadlines import Deadline
+from lb.proxy.deadlines import Deadline, Sweeper
+from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection
 from lb.proxy.stream import Stream
+from lb.proxy.upload import Upload
+from tests.support.fault_origin import Behaviour, Connection, fault_origin
 from tests.support.scripted import head_of, pair
-from tests.unit.proxy.live import backends, exchange_of, live_pool
+from tests.unit.proxy.live import backends, exchange_of, live_pool, open_pool
+from tests.unit.proxy.serving import pool_route, serving
 
+REQUESTS = 4
 EARLY = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 FIRST_BYTES, BODY_BYTES, BUFFER_BYTES = 1_000, 100_000, 8_192
 
@@ -52,3 +60,59 @@ def answer_early(backend: Any, drains: bool) -> None:
         taken += backend.recv(65536)
     gevent.sleep(0.05)
     backend.sendall(EARLY)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is freed now is freed by its last reference."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def saying(reply: bytes, *, then_resets: bool = False) -> Behaviour:
+    """To a request's head, and never reads its body."""
+
+    def serve(connection: Connection) -> None:
+        connection.sock.recv(FIRST_BYTES)
+        connection.send(reply)
+        if then_resets:
+            connection.reset()
+
+    return serve
+
+
+BACKENDS = {
+    "answers": saying(EARLY),
+    "answers and resets": saying(EARLY, then_resets=True),
+    "resets": saying(b"", then_resets=True),
+    "sends garbage": saying(b"SSH-2.0-OpenSSH\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("client_leaves", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_request_that_is_over_holds_no_memory(
+    sweeper: Sweeper, no_collector: None, backend: str, client_leaves: bool
+) -> None:
+    """A ring of objects would: the collector looks once in 10,000 of them, each may have 128 KiB of a body."""
+    head = b"POST / HTTP/1.1\r\nHost: lb.test\r\nContent-Length: %d\r\n\r\n" % BODY_BYTES
+    with (
+        fault_origin(BACKENDS[backend]) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+    ):
+        for _ in range(REQUESTS):
+            with served.client() as sock:
+                sock.sendall(head + b"x" * FIRST_BYTES)
+                if client_leaves:
+                    sock.close()
+                else:
+                    sock.recv(65536)
+            with gevent.Timeout(5):
+                while served.front.open:
+                    gevent.sleep(0.002)
+        assert len(served.log.exchanges) == REQUESTS
+        served.log.exchanges.clear()
+        assert [one for one in gc.get_objects() if isinstance(one, (Exchange, Upload))] == []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -435,3 +436,17 @@ def test_what_a_busy_backend_did_not_take_of_a_body_is_not_left_over(
         answer = forward(exchange, one.pool, POLICY)
         assert (body_of(answer), len(one.origins[1].complete()[0].body)) == (b"ok", 60_000)
         exchange.release()
+
+
+def test_an_error_that_another_backend_made_good_is_forgotten(deadline: Deadline) -> None:
+    """At once, with the request in its traceback, and not when the collector comes by."""
+    with scene(deadline, "closed-unanswered", "good") as one:
+        gc.collect()
+        gc.disable()
+        try:
+            outcome = one.send()
+            left = [held for held in gc.get_objects() if isinstance(held, AttemptError)]
+        finally:
+            gc.enable()
+        assert outcome.exchange.attempts == 2
+        assert left == []

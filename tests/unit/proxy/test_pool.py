@@ -187,10 +187,56 @@ def test_nobody_gets_more_than_its_most(policy: str) -> None:
     pool.members[1].inflight[0] = 1  # another worker's
     picked = names([pool.pick(policy, b"203.0.113.9", ()) for _ in range(3)])
     assert sorted(picked) == ["one", "three", "three"]
-    with pytest.raises(AttemptError, match="no_backend"):
+    with pytest.raises(AttemptError, match="backend_full"):
         pool.pick(policy, b"", ())
     pool.members[0].inflight[pool.members[0].slot] -= 1
     assert names([pool.pick(policy, b"", ())]) == ["one"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_who_has_tried_one_of_two_and_finds_the_other_full_may_wait(policy: str) -> None:
+    pool = live_pool(*backends(1, 2, max_inflight=1))
+    first = pool.pick(policy, b"", ())
+    second = pool.pick(policy, b"", [first])
+    with pytest.raises(AttemptError, match="backend_full"):
+        pool.pick(policy, b"", [first])
+    with pytest.raises(AttemptError, match="no_backend"):
+        pool.pick(policy, b"", [first, second])
+    assert [member.load() for member in pool.members] == [1, 1]
+
+
+class Racing:
+    """Another worker's claim, seen only behind ours: it took the last place in the same moment."""
+
+    def __init__(self, inflight: memoryview) -> None:
+        self.inflight = inflight
+        self.claims = 1
+
+    def acquire(self, _: bool) -> None:
+        self.inflight[0] += self.claims
+        self.claims = 0
+
+    def release(self) -> None:
+        pass
+
+
+def test_of_two_workers_that_take_the_last_place_at_once_none_goes_over() -> None:
+    pool = live_pool(*backends(1, max_inflight=1))
+    pool._fence = Racing(pool.members[0].inflight)
+    with pytest.raises(AttemptError, match="backend_full"):
+        pool.pick("round_robin", b"", ())
+    assert list(pool.members[0].inflight)[:2] == [1, 0], "what was too much was given back"
+
+
+def test_who_loses_a_race_takes_another() -> None:
+    pool = live_pool(*backends(1, 2, max_inflight=1))
+    pool._fence = Racing(pool.members[0].inflight)
+    assert pool.pick("round_robin", b"", ()) is pool.members[1]
+    assert list(pool.members[0].inflight)[:2] == [1, 0]
+
+
+def test_a_pool_without_limits_has_nobody_who_waits() -> None:
+    assert three().waiting is None
 
 
 def test_nobody_left_is_an_error_that_another_pool_may_be_tried_after() -> None:
