@@ -31,7 +31,8 @@ from lb.errors import ConfigError
 from lb.native.finder import data_path
 
 HOST = "127.0.0.1"
-CONFIG = Path(__file__).resolve().parents[2] / "lb.yaml"
+CONFIG = (Path(__file__).parent / "demo.yaml").resolve()
+"""The repository's ``lb.yaml``, which an installed package has a copy of."""
 BACKENDS = range(1, 7)
 START_S = 20.0
 VERDICTS_SEEN_S = 0.3

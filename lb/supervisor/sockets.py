@@ -170,5 +170,7 @@ def _remove_stale(path: str) -> None:
 
 def _explain(bind: Bind, failure: OSError) -> str:
     text = f"listener {bind.listener}: cannot bind {bind.address}: {failure.strerror or failure}"
+    if failure.errno == errno.EACCES and not bind.address.startswith("unix:"):
+        return f"{text} (a port this low takes CAP_NET_BIND_SERVICE: AmbientCapabilities= in the unit, or setcap)"
     holders = who_listens(bind.address) if failure.errno == errno.EADDRINUSE else ""
     return f"{text} ({holders})" if holders else text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lb.supervisor.addresses import Bind
-from lb.supervisor.sockets import BindError, Held
+from lb.supervisor.sockets import BindError, Held, _explain
 
 
 @pytest.fixture
@@ -124,3 +125,12 @@ def test_the_path_of_an_inherited_socket_stays(held: Held, tmp_path: Path) -> No
     held.adopt(f"unix:{path}", sock.detach(), unlink=False)
     held.keep_only(set())
     assert path.exists()
+
+
+def test_a_port_that_takes_a_privilege_says_which() -> None:
+    said = _explain(Bind("traffic", "0.0.0.0:80"), PermissionError(errno.EACCES, "Permission denied"))
+    assert said.startswith(
+        "listener traffic: cannot bind 0.0.0.0:80: Permission denied (a port this low takes CAP_NET_"
+    )
+    said = _explain(Bind("traffic", "unix:/run/lb.sock"), PermissionError(errno.EACCES, "Permission denied"))
+    assert said == "listener traffic: cannot bind unix:/run/lb.sock: Permission denied"
