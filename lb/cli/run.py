@@ -15,5 +15,6 @@ def run(file: str) -> None:
 
     SIGHUP reads FILE again; SIGUSR2 changes over to newly installed code. Neither loses a request.
     """
-    sys.stdout.flush()
+    if sys.stdout is not None:  # closed by whoever started us
+        sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "lb.supervisor", file])

@@ -66,27 +66,24 @@ class Front:
 
     def accept(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
-        if entrance.max_per_client is not None and not self._admits(sock, peer, entrance):
+        if entrance.max_per_client is not None and self._of_client[peer] >= entrance.max_per_client:
+            self._refuse(sock, entrance)
             return
+        self._of_client[peer] += 1
         connection = ClientConnection(sock, self, peer, entrance)
         self.open.add(connection)
         self.machine.worker_cells.counters[W_ACCEPTED] += 1
         self._count_open()
         self.park(connection)
 
-    def _admits(self, sock: Any, peer: bytes, entrance: Entrance) -> bool:
-        """Whether this client may have one more connection; if not, it is told so in clear text and left."""
-        assert entrance.max_per_client is not None
-        if self._of_client[peer] < entrance.max_per_client:
-            self._of_client[peer] += 1
-            return True
+    def _refuse(self, sock: Any, entrance: Entrance) -> None:
+        """This client may have no more connections: it is told so in clear text, and left."""
         refused = error_answer("too_many_connections", "json", b"-")
         if entrance.tls is None:
             with suppress(OSError):
                 sock.send(refused.head + b"Connection: close\r\n\r\n" + refused.first)
         sock.close()
         self.machine.worker_cells.counters[W_REFUSED] += 1
-        return False
 
     def _leave(self, connection: ClientConnection) -> None:
         peer = connection.socket_peer
@@ -144,8 +141,7 @@ class Front:
             self._parked.pop(connection, None)
             connection.still_there()
             connection.close()
-            if connection.entrance.max_per_client is not None:
-                self._leave(connection)
+            self._leave(connection)
             self.machine.worker_cells.counters[W_CLOSED] += 1
             self._count_open()
 

@@ -109,7 +109,8 @@ class BackendConnection(Stream):
 
         Its end came first, then the reset that a kernel answers with where no socket is left, and none of
         the bytes was acknowledged: a process that had read them, and died, would have had its kernel
-        acknowledge them with its end. Waits ``_RESET_PATIENCE_S`` for that reset. False if it cannot be told.
+        acknowledge them with its end. (Not one that had closed its sending side before, reads on, and
+        resets: it cannot answer what it reads, and RFC 9112 section 9.6 has it read only to discard.) Waits ``_RESET_PATIENCE_S`` for that reset. False if it cannot be told.
         """
         if self.tls is not None:
             return False

@@ -201,6 +201,8 @@ class Supervisor:
 
     def _is_published(self, result: Result) -> bool:
         """Whether a publication during our life was good; if not it is logged and all stays as it is."""
+        if result.code < 0:  # ended by a signal: it says nothing about the file
+            self._watched.forget()
         problems = result.problems if result.code else []
         if not problems:
             try:

@@ -7,6 +7,7 @@ leads to, so that a Kubernetes ConfigMap that is swapped below it is a change, t
 from __future__ import annotations
 
 import os
+import stat
 
 INTERVAL_S = 1.0
 
@@ -27,6 +28,10 @@ class WatchedFile:
         """The file is about to be read: what it looks like now is known."""
         self.known = self._seen = self._look()
 
+    def forget(self) -> None:
+        """It was not read after all: what it looks like now is news again."""
+        self.known = ()
+
     def has_changed(self, now: float) -> bool:
         """Says so once for each change. A file that is gone is no news: whoever replaces one may remove it first."""
         if now < self.due:
@@ -42,5 +47,7 @@ class WatchedFile:
         try:
             found = os.stat(self._path)
         except OSError:
+            return ()
+        if not stat.S_ISREG(found.st_mode):
             return ()
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Iterator
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -154,14 +155,21 @@ class EndlessBody:
 
 
 def test_an_upload(others: Others) -> None:
+    """And nobody's time runs out while it gives up its turn: neither side has kept it waiting."""
     backend = Eager(others, b"answer", 1)
+    backend.member = SimpleNamespace(pool=SimpleNamespace(timeouts=PoolTimeouts()))
+    deadline = Deadline(None)
+    deadline.set(0.0, "backend_timeout")
+    left_s: list[float] = []
+    backend.let_others = lambda: (left_s.append(deadline.at - monotonic()), gevent.sleep(0))  # type: ignore[assignment, return-value]
     exchange = SimpleNamespace(
-        body=EndlessBody(), upload=None, first_byte_at=0.0, total_at=0.0, wait_for_head=lambda: None
+        body=EndlessBody(), deadline=deadline, upload=None, first_byte_at=0.0, total_at=0.0, wait_for_head=lambda: None
     )
     upload = Upload(exchange, backend)  # type: ignore[arg-type]
     assert upload.recv() == b"answer"
     assert backend.taken == ROUNDS * len(b"piece")
-    assert had_turns(backend)
+    assert len(left_s) == ROUNDS // 32
+    assert min(left_s) > PoolTimeouts().idle_s - 5.0
 
 
 def test_a_download(others: Others) -> None:

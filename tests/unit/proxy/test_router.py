@@ -85,6 +85,19 @@ def test_a_request_without_host_takes_a_route_without_one() -> None:
     assert router_of(route("host", hosts=("a.test",)), ELSE).match(head) == "else"
 
 
+@pytest.mark.parametrize(("scheme", "expected"), [(b"http", "moved"), (b"https", "secure")])
+def test_schemes(scheme: bytes, expected: str) -> None:
+    router = router_of(route("moved", scheme="http"), route("secure", scheme="https", hosts=("lb.test",)), ELSE)
+    assert router.match(head_of("GET / HTTP/1.1"), scheme) == expected
+    assert router.match(head_of("GET / HTTP/1.1", host="other.test"), b"https") == "else"
+
+
+def test_a_route_without_a_scheme_takes_both() -> None:
+    router = router_of(route("only", path="/x", scheme="https"), ELSE)
+    head = head_of("GET /x HTTP/1.1")
+    assert [router.match(head, scheme) for scheme in (b"http", b"https")] == ["else", "only"]
+
+
 @pytest.mark.parametrize(
     ("match", "target", "matches"),
     [

@@ -249,6 +249,22 @@ def test_one_client_too_often(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch)
         assert (cell(served, W_ACCEPTED), cell(served, W_REFUSED)) == (2, 1)
 
 
+def test_a_limit_that_comes_and_goes_counts_right(sweeper: Sweeper) -> None:
+    """As reloads make it: connections opened under one limit end under another."""
+    with serving(sweeper, HELLO) as served:
+        entrance = served.entrance(most=2)
+        with served.client(entrance), served.client(entrance):
+            entrance.max_per_client = None
+            with served.client(entrance):
+                assert len(served.front.open) == 3
+        wait_until(lambda: not served.front.open)
+        entrance.max_per_client = 1
+        with served.client(entrance) as only, served.client(entrance) as other:
+            assert statuses(other) == [429]
+            only.sendall(LAST)
+            assert statuses(only) == [200]
+
+
 def test_another_client_is_another(sweeper: Sweeper) -> None:
     with serving(sweeper, HELLO) as served:
         entrance = served.entrance(most=1)

@@ -214,3 +214,9 @@ def test_a_query_may_hold_anything(target: str) -> None:
 def test_the_server_as_a_whole_has_no_path() -> None:
     _, strict = routers([("/", False)])
     assert strict.match(head_of("OPTIONS * HTTP/1.1")) == 0
+
+
+def test_schemes_are_told_apart() -> None:
+    router = StrictRouter([(Route("moved", "health", scheme="http"), "moved"), (Route("else", "health"), "else")])
+    head = head_of("GET / HTTP/1.1")
+    assert [router.match(head, scheme) for scheme in (b"http", b"https")] == ["moved", "else"]

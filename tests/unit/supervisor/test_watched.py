@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,18 @@ def test_it_looks_once_an_interval(path: Path) -> None:
     file.note()
     path.write_text("pools: {web: {}}")
     assert [file.has_changed(5.0 + n * INTERVAL_S / 10) for n in range(12)] == [*[False] * 10, True, False]
+
+
+def test_what_could_not_be_read_is_news_again(path: Path) -> None:
+    looks = Looker(path)
+    path.write_text("pools: {web: {}}")
+    assert [looks() for _ in range(2)] == [False, True]
+    looks.file.forget()
+    assert [looks() for _ in range(2)] == [True, False]
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lb.yaml")
+    looks = Looker(tmp_path / "lb.yaml")
+    looks.file.forget()
+    assert [looks() for _ in range(3)] == [False, False, False]
