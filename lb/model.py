@@ -235,7 +235,8 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """``to`` may hold ``{scheme} {host} {hostport} {path} {query}`` of the request; ``{host}`` is without port."""
+    """``to`` may hold ``{scheme} {host} {hostport} {path} {query}`` of the request; ``{host}`` is without port,
+    ``{query}`` with the ``?`` before it, or nothing."""
 
     to: str
     status: int = 308
@@ -245,6 +246,7 @@ class Redirect:
 class Route:
     """match -> action. The first route of a configuration that matches is taken.
 
+    ``scheme`` is what the client spoke (to us, or to a trusted proxy that says so); empty: either.
     ``hosts`` are lower case without port unless they name one; ``*.example.com`` matches any depth
     below it. ``path`` is a prefix on segment boundaries, or the whole path when ``exact``.
     """
@@ -267,6 +269,7 @@ class Route:
     upgrades: tuple[str, ...] = ("websocket",)
     body_limit_bytes: int | None = None
     error_style: ErrorStyle = "json"
+    scheme: Literal["", "http", "https"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +282,7 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``dir`` holds what outlives a restart; ``redis`` is the URL of the store shared by machines; empty: this machine alone."""
+    """``dir`` holds what outlives a restart; ``redis`` is the URL of a store shared by machines, which this version does not have: always empty."""
 
     dir: str
     redis: str = ""

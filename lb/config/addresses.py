@@ -51,9 +51,7 @@ def backend_url(text: str) -> Address:
         raise ValueError("a backend URL has no user name or password in it")
     match = _URL.fullmatch(text)
     if not match:
-        bare = text.lstrip("/")
-        hint = f"; did you mean `http://{bare}`?" if bare else ""
-        raise ValueError(f"expected a URL such as http://10.0.0.1:8080, got `{text}`{hint}")
+        raise ValueError(f"expected a URL such as http://10.0.0.1:8080, got `{text}`{_nearest_url(text)}")
     scheme, authority, rest = match[1].lower(), match[2], match[3]
     if scheme not in ("http", "https"):
         why = _FOREIGN_SCHEMES.get(scheme, "expected http://, https:// or unix:")
@@ -63,6 +61,18 @@ def backend_url(text: str) -> Address:
     host, port = _host_and_port(authority, 443 if scheme == "https" else 80, "1")
     _refuse_unreachable(host)
     return Address(scheme, host, port)
+
+
+def _nearest_url(text: str) -> str:
+    """The end of a sentence about what is no URL: one that is, if it takes little to make one of it."""
+    bare = text.lstrip("/")
+    port = bare.removeprefix(":")
+    url = f"http://127.0.0.1:{port}" if port.isdecimal() else f"http://{bare}"
+    try:
+        backend_url(url)
+    except ValueError:
+        return ""
+    return f"; did you mean `{url}`?"
 
 
 def bind_address(text: str) -> Address:

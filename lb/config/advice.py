@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from lb.config.addresses import as_ip, bind_text
 from lb.config.problems import Finding
+from lb.config.redirect_loops import redirect_loops
 from lb.config.schema import Schema
+from lb.config.schema_pools import PoolEntry
 
 _REFUSALS = frozenset((401, 403, 404))
 
 
 def advise(schema: Schema) -> Iterator[Finding]:
     yield from _open_admin(schema)
+    yield from redirect_loops(schema)
     if schema.ambiguous_paths == "forward":
         yield from _evadable_refusals(schema)
     for position, network in enumerate(schema.trusted_proxies):
@@ -23,8 +26,16 @@ def advise(schema: Schema) -> Iterator[Finding]:
     for id, pool in schema.pools.items():
         if schema.routes and id not in used:
             yield Finding(("pools", id), f"pool `{id}` is not used by any route", at_key=True)
+        yield from _ignored_weights(id, pool)
         if not pool.tls.verify:
             yield Finding(("pools", id, "tls", "verify"), f"certificates of pool `{id}` are not verified")
+
+
+def _ignored_weights(id: str, pool: PoolEntry) -> Iterator[Finding]:
+    weighted = next((position for position, backend in enumerate(pool.backends) if backend.weight != 1), None)
+    if pool.policy.name == "round_robin" and weighted is not None:
+        message = "`round_robin` ignores weights; `weighted_round_robin` honours them"
+        yield Finding(("pools", id, "backends", weighted, "weight"), message)
 
 
 def _evadable_refusals(schema: Schema) -> Iterator[Finding]:

@@ -94,13 +94,15 @@ def backend_id(entry: BackendEntry) -> str:
 
 
 def route_ids(routes: Iterable[RouteEntry]) -> list[str]:
-    """Each route's own name, or one made of host and path, so that it survives a new order."""
+    """Each route's own name, or one made of scheme, host and path, so that it survives a new order."""
     taken = {route.id for route in routes}
     return [route.id or _free(_described(route), taken) for route in routes]
 
 
 def _described(route: RouteEntry) -> str:
     host = route.host[0] if route.host else ""
+    if route.scheme:
+        return f"{route.scheme}://{host or '*'}{route.exact or route.path}"
     return f"{host}{route.exact or route.path}" or DEFAULT_ROUTE
 
 
@@ -215,6 +217,7 @@ def _route(id: str, entry: RouteEntry) -> model.Route:
         upgrades=tuple(name.lower() for name in entry.upgrades),
         body_limit_bytes=entry.body_limit,
         error_style=entry.error_style,
+        scheme=entry.scheme,
     )
 
 

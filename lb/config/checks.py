@@ -11,7 +11,6 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from lb.config import addresses, units
 from lb.config.expand import Expanded
@@ -107,24 +106,11 @@ def token(value: Any) -> str:
     return value
 
 
-def redis_url(value: Any) -> str:
-    """Never shows what it got: the URL may hold a password."""
-    if value == "":
-        return ""
-    try:
-        usable = _is_redis_url(text_of(value))
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("expected redis://host:port/db, rediss://host:port/db or unix:///path")
-    return str(value)
-
-
-def _is_redis_url(text: str) -> bool:
-    parts = urlsplit(text)
-    if parts.scheme == "unix":
-        return parts.path.startswith("/")
-    return parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+def no_redis(value: Any) -> str:
+    """Empty, as a variable that is not set gives it. Never shows what it got: a URL may hold a password."""
+    if value != "":
+        raise ValueError("`redis` is not available in this version: one machine's workers share memory")
+    return ""
 
 
 def positive_duration(value: Any) -> float:

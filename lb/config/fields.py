@@ -106,7 +106,7 @@ PositiveAmount = Annotated[
 ]
 Flag = Annotated[bool, Reads(checks.flag, _or_variable({"type": "boolean"}, {"enum": ["on", "off", "yes", "no"]}))]
 Token = Annotated[str, Reads(checks.token, _TEXT)]
-RedisUrl = Annotated[str, Reads(checks.redis_url, _TEXT)]
+NoRedis = Annotated[str, Reads(checks.no_redis, _or_variable({"type": "string", "maxLength": 0}))]
 BackendUrl = Annotated[
     Address,
     Reads(checks.backend_url, _or_variable({"type": "string", "pattern": r"^(?:https?://[^/?#@\s]+/?|unix:/.+)$"})),

@@ -94,6 +94,13 @@ ABSENT_KEYS = {
     "autoscale": _LATER,
     "autoscaling": _LATER,
     "mirror": _LATER,
+    **dict.fromkeys(("strip_prefix", "rewrite"), f"{_LATER}: what is forwarded is what the client sent"),
+    "request_headers": _LATER,
+    "response_headers": _LATER,
+    "headers_up": _LATER,
+    "headers_down": _LATER,
+    "basic_auth": _LATER,
+    "cors": _LATER,
     "allow": _LATER,
     "deny": _LATER,
 }

@@ -1,6 +1,6 @@
 """Routes that can never match because earlier ones take everything they would. Pure.
 
-A route is a set of requests. It is split by host and method into atoms; when each atom lies inside
+A route is a set of requests. It is split by host, method and scheme into atoms; when each atom lies inside
 one earlier route, nothing is left for it. What cannot be decided (two regular expressions) counts
 as reachable: better silent than wrong. So does what is behind a route whose conditions are mistaken:
 it is left aside, and the others are judged without it. Hosts are indexed, so 10,000 of them stay quick.
@@ -17,7 +17,8 @@ from lb.config.schema import Schema
 from lb.config.schema_routes import RouteEntry
 
 _ANY = ""
-_CONDITIONS = frozenset(("host", "path", "exact", "methods", "headers", "query"))
+_SCHEMES = ("http", "https")
+_CONDITIONS = frozenset(("scheme", "host", "path", "exact", "methods", "headers", "query"))
 _BESIDE_THEM = frozenset(RouteEntry.model_fields) - _CONDITIONS
 """What a route does with the requests that it takes: a mistake in it changes nothing about which."""
 
@@ -36,7 +37,7 @@ def unreachable_routes(
         path: Path = ("routes", position)
         if is_unclear(path):
             continue
-        takers = _takers(route, by_host)
+        takers = takers_of(route, by_host)
         if takers:
             lines = [str(line_of(("routes", taker))) for taker in sorted(takers)]
             who = f"line {lines[0]} takes" if len(lines) == 1 else f"lines {', '.join(lines)} take"
@@ -45,19 +46,20 @@ def unreachable_routes(
             by_host.setdefault(host, []).append((position, route))
 
 
-def _takers(route: RouteEntry, by_host: Mapping[str, list[tuple[int, RouteEntry]]]) -> set[int]:
-    """The earlier routes that together take all of it; empty if something is left."""
+def takers_of(route: RouteEntry, by_host: Mapping[str, list[tuple[int, RouteEntry]]]) -> set[int]:
+    """The positions of those of ``by_host`` that together take all of it; empty if something is left."""
     found: set[int] = set()
-    for host, method in product(route.host or [_ANY], route.methods or [_ANY]):
-        earlier = (item for name in _wider(host) for item in by_host.get(name, ()))
-        taker = next((position for position, other in earlier if _takes(other, route, method)), None)
+    schemes = [route.scheme] if route.scheme else _SCHEMES
+    for host, method, scheme in product(route.host or [_ANY], route.methods or [_ANY], schemes):
+        earlier = (item for name in wider(host) for item in by_host.get(name, ()))
+        taker = next((position for position, other in earlier if _takes(other, route, method, scheme)), None)
         if taker is None:
             return set()
         found.add(taker)
     return found
 
 
-def _wider(host: str) -> Iterator[str]:
+def wider(host: str) -> Iterator[str]:
     """The host patterns that match every request that ``host`` matches."""
     yield _ANY
     if host == _ANY:
@@ -73,17 +75,18 @@ def _wider(host: str) -> Iterator[str]:
         yield "*." + ".".join(labels[start:])
 
 
-def _takes(other: RouteEntry, route: RouteEntry, method: str) -> bool:
-    """Whether ``other`` matches all that ``route`` does with this method (hosts apart)."""
+def _takes(other: RouteEntry, route: RouteEntry, method: str, scheme: str) -> bool:
+    """Whether ``other`` matches all that ``route`` does with this method and scheme (hosts apart)."""
     return (
-        (not other.methods or method in other.methods)
-        and _takes_path(other, route)
+        other.scheme in ("", scheme)
+        and (not other.methods or method in other.methods)
+        and takes_path(other, route)
         and _takes_fields(_lower(other.headers), _lower(route.headers))
         and _takes_fields(other.query, route.query)
     )
 
 
-def _takes_path(other: RouteEntry, route: RouteEntry) -> bool:
+def takes_path(other: RouteEntry, route: RouteEntry) -> bool:
     if other.exact:
         return other.exact == route.exact
     whole = other.path.rstrip("/")

@@ -20,6 +20,8 @@ _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
 _URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{[^}]*\}?")
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+LITERAL_STAR = "%2A"
+"""How a route writes a star: one that stands plainly is nearly always meant for a wildcard."""
 _REDIRECT_WORDS = ("{scheme}", "{host}", "{hostport}", "{path}", "{query}")
 
 
@@ -30,9 +32,21 @@ def url_path(value: Any) -> str:
         raise ValueError(f"expected a path such as /api, percent-encoded where needed, got {described(path)}{hint}")
     if any(segment in (".", "..") for segment in path.split("/")):
         raise ValueError(f"`{path}` has dot segments: it can never match, they are resolved before routing")
-    if path != (normal := normal_path(path.encode()).decode()):
-        raise ValueError(f"`{path}` can never match, paths are compared in normal form: write `{normal}`")
-    return path
+    if "*" in path:
+        raise ValueError(_about_a_star(path))
+    normal = normal_path(path.encode()).decode()
+    written = normal.replace("*", LITERAL_STAR)
+    if path != written:
+        raise ValueError(f"`{path}` can never match, paths are compared in normal form: write `{written}`")
+    return normal
+
+
+def _about_a_star(path: str) -> str:
+    whole = path.rstrip("*").rstrip("/")
+    if "*" in whole:
+        return f"`{path}`: a star stands for nothing else in a path; a literal one is `{LITERAL_STAR}`"
+    below = f"write `{whole}`" if whole else "leave it out to match every path"
+    return f"`{path}`: a `path` matches everything below it already: {below}; a literal star is `{LITERAL_STAR}`"
 
 
 def host_pattern(value: Any) -> str:
@@ -40,6 +54,9 @@ def host_pattern(value: Any) -> str:
     text = text_of(value)
     if text == "*":
         raise ValueError("leave `host` out to match every host")
+    if "://" in text:
+        bare = re.split("[/?#]", text.partition("://")[2])[0].rpartition("@")[2]
+        raise ValueError(f"a host is written without a scheme{f': `{bare}`' if bare else ''}")
     wildcard, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
     host, colon, port = name.rpartition(":") if re.search(r"(?:^|[^:\]]|\]):[^:\]]*$", name) else (name, "", "")
     canonical = addresses.host_name(host)

@@ -13,8 +13,8 @@ from lb.config.fields import (
     Flag,
     Identifier,
     Network,
+    NoRedis,
     OneOrMany,
-    RedisUrl,
     Shorthand,
     Text,
     Workers,
@@ -44,8 +44,11 @@ class StateEntry(Section):
         None,
         example="/var/lib/lb",
     )
-    redis: RedisUrl = setting(
-        State, "redis", "Store shared by several machines; empty: this machine alone.", example="${LB_REDIS_URL:-}"
+    redis: NoRedis = setting(
+        State,
+        "redis",
+        "Not available in this version, only empty is taken: one machine's workers share memory.",
+        example="${LB_REDIS_URL:-}",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from lb.config.fields import (
     ActionName,
@@ -37,8 +37,9 @@ class RespondEntry(Section):
 
 class RedirectEntry(Section):
     to: RedirectTarget = required(
-        "Where to; `{scheme}` `{host}` `{hostport}` `{path}` `{query}` stand for those of the request, `{host}` without the port.",
-        example="https://{host}{path}",
+        "Where to; `{scheme}` `{host}` `{hostport}` `{path}` `{query}` stand for those of the request, "
+        "`{host}` without the port, `{query}` with its own `?`, or nothing.",
+        example="https://{host}{path}{query}",
     )
     status: Annotated[int, words("301", "302", "303", "307", "308")] = setting(
         Redirect, "status", "Status of the answer."
@@ -46,7 +47,10 @@ class RedirectEntry(Section):
 
 
 class RouteEntry(Section):
-    id: Label = key("Its name in logs and metrics; by default made of host and path.", "", example="api")
+    id: Label = key("Its name in logs and metrics; by default made of scheme, host and path.", "", example="api")
+    scheme: Annotated[Literal["", "http", "https"], words("http", "https")] = setting(
+        Route, "scheme", "What the client spoke, to us or to a trusted proxy; none: either.", example="http"
+    )
     host: Annotated[list[HostPattern], OneOrMany] = key(
         "Hosts: with a port or for every port, `*.example.com` for all names below; one or a list.",
         (),

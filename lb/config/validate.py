@@ -23,6 +23,11 @@ from lb.config.section import Section
 MAX_ROUNDS = 8
 """Each round cuts out what the one before found; nesting in the schema is shallower than this."""
 
+_NAMED: dict[Path, tuple[str, str]] = {
+    ("pools",): ("pool", "`{}: {{backends: [http://127.0.0.1:5001]}}`"),
+    ("listeners",): ("listener", '`{}: {{bind: "0.0.0.0:5000"}}`'),
+}
+"""Mappings by name: what has the name, and how one is written."""
 _EXPECTED = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list"}
 
 
@@ -83,9 +88,22 @@ def _finding(schema: type[Section], detail: ErrorDetails, path: Path) -> Finding
     if kind == "missing":
         return Finding(path, f"`{path[-1]}` is missing", at_key=True)
     if kind in _EXPECTED:
-        return Finding(path, f"expected {_EXPECTED[kind]}, got {described(value)}")
+        return Finding(path, f"expected {_EXPECTED[kind]}, got {described(value)}{_hint(schema, path, value)}")
     reason = detail.get("ctx", {}).get("error", detail["msg"])
     return Finding(path, str(reason), at_key=detail["loc"][-1:] == ("[key]",))
+
+
+def _hint(schema: type[Section], path: Path, value: Any) -> str:
+    """What to write where a mapping by name was taken for a list, or for one of its items."""
+    if path[:1] not in _NAMED:
+        return ""
+    noun, example = _NAMED[path[:1]]
+    if len(path) == 1:
+        return f"; write {example.format('NAME')}"
+    name = str(path[1])
+    if len(path) == 2 and name in _keys_at(schema, path):
+        return f"; `{name}` was read as the name of a {noun}: it belongs into one, `NAME: {{{name}: ...}}`"
+    return f"; write {example.format(name)}" if len(path) == 2 and isinstance(value, (list, str)) else ""
 
 
 def _unknown_key(schema: type[Section], path: Path) -> str:

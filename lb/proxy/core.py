@@ -63,16 +63,16 @@ class Core:
     def match(self, exchange: Exchange) -> LiveRoute:
         """The exchange's route from here on; if that leads to a pool it counts as under way until ``record``.
         RequestError as ``route``."""
-        live = exchange.route = self.route(exchange.head)
+        live = exchange.route = self.route(exchange.head, exchange.caller.scheme)
         if live.pool is not None:
             live.cells.inflight[live.cells.slot] += 1
         return live
 
-    def route(self, head: RequestHead) -> LiveRoute:
-        """The route of a request; RequestError if it has none or its method is not for us."""
+    def route(self, head: RequestHead, scheme: bytes = b"http") -> LiveRoute:
+        """The route of a request by ``scheme``; RequestError if it has none or its method is not for us."""
         if head.method not in KNOWN_METHODS and not self._unknown_methods:
             raise RequestError("unknown_method", head.method.decode("ascii", "replace"))
-        route: LiveRoute | None = self._router.match(head)
+        route: LiveRoute | None = self._router.match(head, scheme)
         if route is None:
             raise RequestError("route_not_found")
         return route

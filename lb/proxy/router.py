@@ -19,14 +19,36 @@ from lb.model import FieldMatch, Route
 
 Condition = Callable[[RequestHead], bool]
 Rule = tuple[tuple[Condition, ...], Any]
+Routes = list[tuple[Route, Any]]
 
 _MAX_QUERY_FIELDS = 200
 
 
 class Router:
-    """``match(head)`` gives the payload of the first route that matches, or None."""
+    """``match(head, scheme)`` gives the payload of the first route that matches, or None.
+
+    One table for each scheme: a route without one is in both and never asks. If no route asks, they are one table.
+    """
 
     def __init__(self, routes: Iterable[tuple[Route, Any]]) -> None:
+        every = list(routes)
+        self._plain = self._tls = _Table(_of_scheme(every, "http"))
+        if any(route.scheme for route, _ in every):
+            self._tls = _Table(_of_scheme(every, "https"))
+
+    def match(self, head: RequestHead, scheme: bytes = b"http") -> Any:
+        """``scheme``: of the client's request, as the exchange's caller has it."""
+        return (self._tls if scheme == b"https" else self._plain).match(head)
+
+
+def _of_scheme(routes: Routes, scheme: str) -> Routes:
+    return [(route, payload) for route, payload in routes if route.scheme in ("", scheme)]
+
+
+class _Table:
+    """The routes that one scheme can take, by host."""
+
+    def __init__(self, routes: Routes) -> None:
         self._rules: list[Rule] = []
         self._named: dict[bytes, list[int]] = {}
         for route, payload in routes:
@@ -79,11 +101,11 @@ class Router:
 class StrictRouter(Router):
     """One for ``ambiguous_paths: reject``: a path that a backend may read otherwise is refused before any route is asked."""
 
-    def match(self, head: RequestHead) -> Any:
+    def match(self, head: RequestHead, scheme: bytes = b"http") -> Any:
         ambiguity = find_ambiguity(head.path)
         if ambiguity is not None:
             raise RequestError("ambiguous_path", ambiguity[0].decode("ascii", "replace"))
-        return super().match(head)
+        return super().match(head, scheme)
 
 
 def without_root_dot(authority: bytes) -> bytes:

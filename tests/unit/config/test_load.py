@@ -142,6 +142,21 @@ def test_names_of_routes_do_not_depend_on_their_place(tmp_path: Path) -> None:
     assert [route.id for route in loaded(tmp_path, text).routes] == ["/a", "/a-2", "default"]
 
 
+def test_a_scheme_is_in_the_name_and_leaves_others_theirs(tmp_path: Path) -> None:
+    text = (
+        "routes: [{scheme: http, redirect: '{path}x'}, {scheme: https, host: a.b, path: /c, pool: web}, {pool: web}]\n"
+    )
+    routes = loaded(tmp_path, SMALLEST + text).routes
+    assert [(route.id, route.scheme) for route in routes] == [
+        ("http://*", "http"), ("https://a.b/c", "https"), ("default", ""),
+    ]  # fmt: skip
+
+
+def test_a_literal_star(tmp_path: Path) -> None:
+    routes = loaded(tmp_path, SMALLEST + "routes: [{path: /a%2A, pool: web}, {exact: '/%2A', pool: web}]\n").routes
+    assert [route.path for route in routes] == ["/a*", "/*"], "the form that the router compares"
+
+
 @pytest.mark.parametrize(
     ("written_as", "environ", "expected"),
     [
@@ -219,6 +234,10 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, expe
     [
         ("listeners: {admin: {bind: '0.0.0.0:5050'}}", "the admin listener is bound off loopback (0.0.0.0:5050)"),
         ("trusted_proxies: 0.0.0.0/0", "`0.0.0.0/0` believes the forwarded fields of every client"),
+        (
+            "pools: {web: {policy: round_robin, backends: [{url: http://h:1, weight: 3}]}}",
+            "`round_robin` ignores weights; `weighted_round_robin` honours them",
+        ),
         ("routes: [{respond: {}}]", "pool `web` is not used by any route"),
         (
             "routes: [{path: /admin, respond: {status: 403}}, {pool: web}]",
@@ -231,7 +250,7 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, expe
     ],
 )
 def test_warnings_do_not_stop_anything(tmp_path: Path, text: str, expected: str) -> None:
-    report = examined(tmp_path, SMALLEST + text + "\n")
+    report = examined(tmp_path, (text if text.startswith("pools:") else SMALLEST + text) + "\n")
     assert report.config is not None
     assert [expected in warning.message for warning in report.warnings] == [True]
     assert examined(tmp_path, SMALLEST).warnings == ()

@@ -72,6 +72,15 @@ TABLE = [
     (WEB + "unknown_methods: maybe\n", "2:18: expected true or false, got `maybe`"),
     (WEB + "ambiguous_paths: refuse\n", "2:18: expected one of forward, reject, got `refuse`"),
     (WEB + "traceparent: off course\n", "2:14: expected true or false, got `off course`"),
+    ("pools: [http://h:1]\n", "1:8: expected a mapping, got a list; write `NAME: {backends: [http://127.0.0.1:5001]}`"),
+    ("pools: {api: [http://h:1]}\n", "1:14: expected a mapping, got a list; write `api: {backends: [http://127.0.0.1:5001]}`"),
+    (
+        "pools: {web: {backends: [http://h:1]}, policy: random}\n",
+        "1:48: expected a mapping, got `random`; `policy` was read as the name of a pool: it belongs into one, `NAME: {policy: ...}`",
+    ),
+    (WEB + "listeners: {bind: 5000}\n", "2:19: expected a mapping, got `5000`; `bind` was read as the name of a listener: it"),
+    ("pools: {api: http://h:1}\n", "1:14: expected a mapping, got `http://h:1`; write `api: {backends: [http://127"),
+    (pool("tls: []"), "2:38: expected a mapping, got a list"),
     # durations and sizes
     (listener("{timeouts: {head: 10}}"), "3:30: a duration needs a unit: 10s, or 10ms"),
     (listener("{timeouts: {head: 10 sec}}"), "3:30: unknown unit `sec`: expected one of ms, s, m, h, d"),
@@ -101,6 +110,12 @@ TABLE = [
     (routes("{path: /a/../b, pool: web}"), "3:12: `/a/../b` has dot segments: it can never match"),
     (routes("{path: /%61, pool: web}"), "3:12: `/%61` can never match, paths are compared in normal form: write `/a`"),
     (routes("{path: /%40x, pool: web}"), "3:12: `/%40x` can never match, paths are compared in normal form: write `/@x`"),
+    (routes("{path: /%2a, pool: web}"), "3:12: `/%2a` can never match, paths are compared in normal form: write `/%2A`"),
+    (routes("{path: /x*, pool: web}"), "3:12: `/x*`: a `path` matches everything below it already: write `/x`; a literal star is `%2A`"),
+    (routes("{path: /x/*, pool: web}"), "3:12: `/x/*`: a `path` matches everything below it already: write `/x`; a literal star is `%2A`"),
+    (routes("{exact: /x/**, pool: web}"), "3:13: `/x/**`: a `path` matches everything below it already: write `/x`; a literal"),
+    (routes("{path: /*, pool: web}"), "3:12: `/*`: a `path` matches everything below it already: leave it out to match every"),
+    (routes("{path: /a/*/b, pool: web}"), "3:12: `/a/*/b`: a star stands for nothing else in a path; a literal one is `%2A`"),
     (routes("{path: /a/%2e%2e/b, pool: web}"), "paths are compared in normal form: write `/b`"),
     (
         routes("{path: /a%2Fb, pool: web}") + "ambiguous_paths: reject\n",
@@ -111,6 +126,9 @@ TABLE = [
     (routes("{methods: CONNECT, pool: web}"), "3:15: CONNECT can never match: it is always answered 405"),
     (routes("{methods: [PTACH], pool: web}"), "method `PTACH` can never match, it is answered 501, did you mean `PATCH`"),
     (routes('{host: "*", pool: web}'), "3:12: leave `host` out to match every host"),
+    (routes("{host: 'https://Shop.test:8443/x', pool: web}"), "3:12: a host is written without a scheme: `Shop.test:8443`"),
+    (routes("{host: 'https://', pool: web}"), "3:12: a host is written without a scheme"),
+    (routes("{scheme: ftp, pool: web}"), "3:14: expected one of http, https, got `ftp`"),
     (routes('{host: "*.a.b:80", pool: web}'), "3:12: `*.a.b:80`: a wildcard matches every port, leave the port out"),
     (routes("{host: a_b.c/d, pool: web}"), "3:12: `a_b.c/d` is not a host name"),
     (routes("{headers: {X-A: {regex: '('}}, pool: web}"), "3:21: regular expression does not compile: missing )"),
@@ -128,6 +146,8 @@ TABLE = [
     (pool('health: {type: http, host: "a\\r\\nX: y"}'), "control characters"),
     # addresses
     (backend("127.0.0.1:80"), "3:16: expected a URL such as http://10.0.0.1:8080, got `127.0.0.1:80`; did you mean"),
+    (backend(":6101"), "got `:6101`; did you mean `http://127.0.0.1:6101`?"),
+    (backend("6101"), "got `6101`; did you mean `http://127.0.0.1:6101`?"),
     (backend("//x"), "3:16: expected a URL such as http://10.0.0.1:8080, got `//x`; did you mean `http://x`?"),
     (backend("http://169.254.169.254"), "3:16: `169.254.169.254` is link-local or serves a cloud's metadata"),
     (backend("http://u:secret@h"), "3:16: a backend URL has no user name or password in it"),
@@ -147,7 +167,8 @@ TABLE = [
     (WEB + "trusted_proxies: [lan]\n", "2:19: expected an address range such as 10.0.0.0/8, got `lan`"),
     (pool("health: {type: http, status: [2x]}"), "expected a status such as 200, 2xx or 200-299, got `2x`"),
     (pool("health: {type: http, status: 299-200}"), "status range `299-200` is upside down: did you mean `200-299`?"),
-    (WEB + "state: {redis: 'http://:hush@x'}\n", "2:16: expected redis://host:port/db, rediss://host:port/db or unix:"),
+    (WEB + "state: {redis: 'http://:hush@x'}\n", "2:16: `redis` is not available in this version: one machine's workers share memory"),
+    (WEB + "state: {redis: 'redis://127.0.0.1:6379/0'}\n", "2:16: `redis` is not available in this version: one machine's"),
     # the environment
     (WEB + "workers: ${NO_SUCH}\n", "2:10: environment variable `NO_SUCH` is not set; ${NO_SUCH:-default} would give"),
     (WEB + "workers: ${1X}\n", "2:10: `${1X}` is not a reference: write ${NAME}, ${NAME:-default}, or $$"),
@@ -158,6 +179,13 @@ TABLE = [
     (WEB + "waf: {}\n", "2:1: `waf` is not something lb does"),
     (listener("{tls: {acme: x, cert: a, key: b}}"), "`acme` is not something lb does: let an ACME client write"),
     (WEB + "compression: on\n", "2:1: `compression` is not available yet"),
+    (routes("{pool: web, strip_prefix: /api}"), "3:17: `strip_prefix` is not available in this version"),
+    (routes("{pool: web, rewrite: /x}"), "3:17: `rewrite` is not available in this version"),
+    (pool("request_headers: {}"), "2:33: `request_headers` is not available in this version"),
+    (pool("response_headers: {}"), "2:33: `response_headers` is not available in this version"),
+    (pool("headers_up: {}"), "2:33: `headers_up` is not available in this version"),
+    (routes("{pool: web, basic_auth: x}"), "3:17: `basic_auth` is not available in this version"),
+    (WEB + "cors: {}\n", "2:1: `cors` is not available in this version"),
     (backend("h2c://h"), "3:16: scheme `h2c`: HTTP/2 to backends is not available yet"),
     (routes("{pool: web, forward_auth: x}"), "3:17: `forward_auth` is not available yet"),
     (routes("{pool: web, rate_limit: {rate: 100/s}}"), "3:17: `rate_limit` is not available in this version"),
@@ -272,6 +300,20 @@ def test_no_message_shows_a_secret(tmp_path: Path) -> None:
     said = mistakes(tmp_path, text)
     assert len(said) == 4
     assert "hush" not in "".join(said)
+
+
+@pytest.mark.parametrize("url", ["::1", "http:", "a b:80", "//"])
+def test_no_suggestion_is_itself_a_mistake(tmp_path: Path, url: str) -> None:
+    said = mistakes(tmp_path, backend(url))
+    assert len(said) == 1 and said[0].endswith(f"expected a URL such as http://10.0.0.1:8080, got `{url}`")
+
+
+def test_redis_may_be_left_to_a_variable_that_is_not_set(tmp_path: Path) -> None:
+    text = WEB + "state: {redis: '${LB_REDIS_URL:-}'}\n"
+    assert mistakes(tmp_path, text) == []
+    assert mistakes(tmp_path, WEB + "state: {redis: ''}\n") == []
+    said = mistakes(tmp_path, text, {"LB_REDIS_URL": "redis://:hush@h"})
+    assert said == ["2:16: `redis` is not available in this version: one machine's workers share memory"]
 
 
 def test_a_redirect_may_keep_the_port(tmp_path: Path) -> None:

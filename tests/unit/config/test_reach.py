@@ -30,6 +30,8 @@ HIDDEN = [
     ("{methods: [GET, POST]}", "{methods: GET}"),
     ("{headers: {X-A: true}}", "{headers: {x-a: b, x-b: c}}"),
     ("{query: {v: {regex: a}}}", "{query: {v: {regex: a}}}"),
+    ("{}", "{scheme: http}"),
+    ("{scheme: https, path: /a}", "{scheme: https, path: /a/b}"),
 ]
 SEEN = [
     ("{path: /api}", "{path: /apis}"),
@@ -41,6 +43,8 @@ SEEN = [
     ("{methods: GET}", "{methods: [GET, POST]}"),
     ("{headers: {x-a: b}}", "{headers: {x-a: true}}"),
     ("{query: {v: a}}", "{query: {V: a}}"),
+    ("{scheme: http}", "{}"),
+    ("{scheme: http}", "{scheme: https}"),
 ]
 
 
@@ -64,11 +68,17 @@ def test_hidden_by_several_together(tmp_path: Path) -> None:
     assert found == [f"5:5: {NEVER}: lines 3, 4 take everything it would"]
 
 
+def test_hidden_by_both_schemes_together(tmp_path: Path) -> None:
+    found = said(tmp_path, "{scheme: http}", "{scheme: https}", "{path: /p}")
+    assert found == [f"5:5: {NEVER}: lines 3, 4 take everything it would"]
+
+
 _hosts = st.lists(st.sampled_from(["a.x", "b.a.x", "*.x", "*.a.x", "a.x:80"]), max_size=2, unique=True)
 _paths = st.sampled_from(["", "/", "/a", "/a/", "/a/b", "/ab"])
 _route = st.fixed_dictionaries(
     {"pool": st.just("web")},
     optional={
+        "scheme": st.sampled_from(["http", "https"]),
         "host": _hosts,
         "path": _paths.filter(bool),
         "exact": _paths.filter(bool),
@@ -96,4 +106,4 @@ def test_what_is_said_to_be_hidden_never_matches(tmp_path: Path, routes: list[di
     hidden = {problem.line - 3 for problem in examine(str(path), {}).problems if NEVER in problem.message}
     built = build_routes(Schema.model_validate({"pools": {"web": {"backends": ["http://h:1"]}}, "routes": routes}))
     router = Router((route, position) for position, route in enumerate(built))
-    assert not hidden & {router.match(request) for request in _REQUESTS}
+    assert not hidden & {router.match(request, scheme) for request in _REQUESTS for scheme in (b"http", b"https")}

@@ -12,6 +12,7 @@ import pytest
 from lb.config.reference import with_reference
 from lb.config.schema import json_schema
 from lb.config.source import parse_document
+from tests.unit.config.test_files import write_pair
 from tests.unit.config.test_load import LARGE
 from tests.unit.config.test_mistakes import TABLE
 from tests.unit.config.writing import SMALLEST, examined
@@ -51,6 +52,8 @@ def test_an_editor_finds_nothing_in_a_good_file(editor: jsonschema.Draft202012Va
         "pools: {web: {retry: {on: [whatever]}}}",
         "listeners: {traffic: {http3: true}}",
         "routes: {}",
+        "routes: [{scheme: ftp, pool: web}]",
+        "state: {redis: 'redis://h'}",
         "routes: [{redirect: {status: 301}}]",
     ],
 )
@@ -71,7 +74,8 @@ def test_every_key_is_described() -> None:
 
 
 def test_examples_in_the_documentation_are_valid(tmp_path: Path) -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
+    write_pair(tmp_path, "shop")
     for text in EXAMPLES:
         assert examined(tmp_path, text).problems == ()
 

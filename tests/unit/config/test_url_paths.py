@@ -33,9 +33,10 @@ def test_no_path_is_too_odd(path: bytes) -> None:
 
 @pytest.mark.parametrize("code", range(256))
 def test_a_route_can_be_written_for_every_character(code: int) -> None:
-    """In one spelling, which is the one that the router compares."""
-    written = normal_path(b"/x%%%02x" % code).decode()
-    assert url_path(written) == written
+    """In one spelling, which is the one that the router compares; but for a star, which would look like a wildcard."""
+    compared = normal_path(b"/x%%%02x" % code).decode()
+    written = compared.replace("*", "%2A")
+    assert url_path(written) == compared
     for other in {f"/x%{code:02x}", f"/x%{code:02X}"} - {written}:
         with pytest.raises(ValueError, match="can never match, paths are compared in normal form: write `"):
             url_path(other)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lb.model import Redirect, Route
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.routes import LiveRoute, local_action
+from lb.proxy.stream import Stream
 from tests.support.raw_client import parse_answers
-from tests.support.scripted import directory, read_all
+from tests.support.scripted import directory, raw, read_all
 from tests.unit.proxy.serving import local_route, serving
+from tests.unit.proxy.test_tls import NAME, Pair, certificate, everything
+
+__all__ = ["certificate"]
 
 RULE = Route("moved", "redirect", scheme="http", redirect=Redirect("https://{host}{path}{query}"))
 MOVED = LiveRoute(RULE, directory([]).of("moved"), None, local_action(RULE), "", frozenset())
@@ -37,3 +43,13 @@ def test_a_trusted_proxy_is_believed(sweeper: Sweeper, trusted: tuple[str, ...],
     assert [exchange.route.route.id for exchange in served.log.exchanges if exchange.route] == [
         "moved" if status == 308 else "hello"
     ]
+
+
+def test_who_came_by_tls_is_served(sweeper: Sweeper, hub: Any, certificate: Pair) -> None:
+    with serving(sweeper, MOVED, HELLO) as served, served.client(served.entrance(tls=certificate.server())) as sock:
+        client = Stream(raw(sock), hub)
+        client.start_tls(certificate.client(), NAME)
+        client.send(b"GET /a HTTP/1.1\r\nHost: lb.test\r\nConnection: close\r\n\r\n")
+        [answer] = parse_answers(everything(client), ("GET",), is_closed=True)
+        assert (answer.status, answer.body) == (200, b"hello")
+        client.close()
