@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
 
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
@@ -16,7 +17,7 @@ from lb.controller.cells import HealthCells
 from lb.controller.periodic import Periodic
 from lb.health.checker import VERDICT_NAMES, Checker
 from lb.health.probe import ProbeResult, ProbeTarget, probe
-from lb.state.layout import DOWN, UNKNOWN
+from lb.state.layout import DOWN, UNKNOWN, UP
 
 _CONCURRENT_PROBES = 512
 """At most so many sockets for probes, however many backends there are: descriptors are finite."""
@@ -27,11 +28,15 @@ _log = logging.getLogger("lb.health")
 class Prober:
     """One per backend. ``first_round`` is set once the backend has been probed at all."""
 
-    def __init__(self, name: str, target: ProbeTarget, cells: HealthCells) -> None:
+    def __init__(
+        self, name: str, target: ProbeTarget, cells: HealthCells, nobody_is_up: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``nobody_is_up``: in the backend's pool."""
         self.name = name
         self.target = target
         self.first_round = Event()
         self.last_result: ProbeResult | None = None
+        self._nobody_is_up = nobody_is_up
         self._cells = cells
         self._checker = Checker(target.health, cells.verdict)
         self._probed_ns = 0
@@ -39,6 +44,10 @@ class Prober:
 
     def __repr__(self) -> str:
         return f"<Prober {self.name} {VERDICT_NAMES[self._checker.verdict]}>"
+
+    @property
+    def is_up(self) -> bool:
+        return self._checker.verdict == UP
 
     def start(self) -> None:
         self._cells.forget_the_future(time.monotonic_ns())
@@ -84,7 +93,7 @@ class Prober:
             cells.count(ok=result.ok)
         if result.ok:
             cells.probe_ok_ns = started_ns
-        changed = self._checker.observe(result.ok, time.monotonic())
+        changed = self._checker.observe(result.ok, time.monotonic(), self._nobody_is_up)
         if changed:
             self._publish(result)
         if changed or was_refused != cells.is_refused:

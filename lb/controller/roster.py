@@ -78,8 +78,12 @@ class Roster:
         if name in self._probers:
             self._probers[name].move_to(cells)
             return
-        prober = self._probers[name] = Prober(name, target, cells)
+        pool = name.partition("/")[0]
+        prober = self._probers[name] = Prober(name, target, cells, lambda: self._nobody_is_up(pool))
         prober.start()
+
+    def _nobody_is_up(self, pool: str) -> bool:
+        return not any(prober.is_up for name, prober in self._probers.items() if name.partition("/")[0] == pool)
 
     def _poll(self, name: str, poll: Poll, cells: LoadCells) -> None:
         if name in self._pollers:

@@ -6,6 +6,8 @@ as the backend keeps its address and probe settings, and can start from an earli
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lb.model import Health
 from lb.resilience.hysteresis import Hysteresis, Verdict
 from lb.state.layout import DOWN, UNKNOWN, UP
@@ -25,7 +27,8 @@ class Checker:
 
     The first result of a backend decides alone, and one good probe takes in a backend that has
     never been up here: a start must not wait for ``rise``. From then on ``rise`` good ones or
-    ``fall`` bad ones in a row are needed, and at most one change happens per interval.
+    ``fall`` bad ones in a row are needed, and at most one change happens per interval; but while
+    nobody of its pool is up, one that has recovered is not held back: nothing flaps then, it only ends.
     """
 
     def __init__(self, health: Health, verdict: int = UNKNOWN) -> None:
@@ -38,14 +41,16 @@ class Checker:
     def __repr__(self) -> str:
         return f"<Checker {VERDICT_NAMES[self.verdict]} {self._probes!r}>"
 
-    def observe(self, ok: bool, now_s: float) -> bool:
-        """Take in one result. True if it changed the verdict."""
+    def observe(self, ok: bool, now_s: float, nobody_is_up: Callable[[], bool] = lambda: False) -> bool:
+        """Take in one result. True if it changed the verdict. ``nobody_is_up``: in its pool; asked only where it matters."""
         self._probes.observe(ok)
         wanted = int(self._probes.verdict)
         if self._is_new and wanted == DOWN:
             self._probes = self._hysteresis(UNKNOWN)
         agrees = ok == (wanted == UP)  # not with a change that had to wait and is overtaken now
-        if wanted == self.verdict or not agrees or now_s - self._changed_s < self._hold_s():
+        if wanted == self.verdict or not agrees:
+            return False
+        if now_s - self._changed_s < self._hold_s() and not (ok and nobody_is_up()):
             return False
         self._is_new = self._is_new and not ok
         self.verdict, self._changed_s = wanted, now_s

@@ -65,8 +65,8 @@ def test_down_after_fall_and_up_after_rise(machine: Machine, controller: Control
 
 def test_a_flapping_backend_changes_at_most_once_per_interval(machine: Machine, controller: Controller) -> None:
     flapping = Health("http", interval_s=1.0, timeout_s=0.5, rise=1, fall=1)
-    with Origin() as origin:
-        machine.publish(Pool("web", (origin.backend(),), health=flapping))
+    with Origin() as origin, Origin() as steady:
+        machine.publish(Pool("web", (origin.backend(), steady.backend("steady")), health=flapping))
         controller.start()
         wait_until(lambda: machine.verdict("web/b") == UP)
         until = time.monotonic() + 2.5
@@ -74,6 +74,20 @@ def test_a_flapping_backend_changes_at_most_once_per_interval(machine: Machine, 
             origin.script = status(503 if int(time.monotonic() * 4) % 2 else 200)
             gevent.sleep(0.05)
         assert machine.shared("web/b")[SH_TRANSITIONS] <= 3
+
+
+def test_an_outage_of_all_is_over_when_one_is_back(machine: Machine, controller: Controller) -> None:
+    """After ``rise`` quick probes, however short it was: only where another is up a verdict stands for its interval."""
+    slow = Health("http", interval_s=600.0, timeout_s=0.5, rise=2, fall=1)
+    with Origin() as origin:
+        machine.publish(Pool("web", (origin.backend(),), health=slow))
+        controller.start()
+        wait_until(lambda: machine.verdict("web/b") == UP)
+        origin.script = status(503)
+        machine.shared("web/b")[SH_REFUSED_NS] = time.monotonic_ns()  # a worker has met it: it is looked at now
+        wait_until(lambda: machine.verdict("web/b") == DOWN, deadline_s=9.0)
+        origin.script = status(200)
+        wait_until(lambda: machine.verdict("web/b") == UP, deadline_s=9.0)
 
 
 def test_a_refused_connect_is_checked_at_once(machine: Machine, controller: Controller) -> None:

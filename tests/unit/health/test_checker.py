@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,22 @@ def test_a_restart_does_not_flap() -> None:
     assert verdicts(Checker(HEALTH, UP), "-") == "U"
     assert verdicts(Checker(HEALTH, DOWN), "+") == "D"
     assert verdicts(Checker(HEALTH, DOWN), "-") == "D"
+
+
+@pytest.mark.parametrize(("nobody_is_up", "back"), [(True, True), (False, False)])
+def test_an_outage_shorter_than_an_interval_ends_with_it_where_nobody_else_is_up(
+    nobody_is_up: bool, back: bool
+) -> None:
+    checker = Checker(Health("http", interval_s=10.0, rise=2, fall=1), UP)
+    assert checker.observe(False, 100.0)
+    checker.observe(True, 100.5, lambda: nobody_is_up)
+    assert checker.observe(True, 101.0, lambda: nobody_is_up) is back
+
+
+def test_what_goes_down_again_is_held_for_its_interval_all_the_same() -> None:
+    checker = Checker(Health("http", interval_s=10.0, rise=1, fall=1), DOWN)
+    checker.observe(True, 100.0, lambda: True)
+    assert not checker.observe(False, 101.0, lambda: True)
 
 
 def test_at_most_one_change_per_interval() -> None:
