@@ -26,7 +26,7 @@ test:
 	@$(SETUP) test
 	@.venv/bin/lb native --if-possible & compiling=$$!; \
 	  $(MAKE) --no-print-directory lint && wait $$compiling
-	@$(PY) -m pytest -n 4 --dist loadfile
+	@$(PY) -m pytest -n 5 --dist loadfile
 
 lint:
 	@$(SETUP) development
