@@ -57,7 +57,8 @@ class Front:
         self.machine = machine
         self.open: set[ClientConnection] = set()
         self._serve = serve
-        self._of_client: Counter[bytes] = Counter()
+        self._of_client: Counter[tuple[str, bytes]] = Counter()
+        """Open connections by listener and client, whether there is a limit now or not: a reload may bring one."""
         self._idle: list[Runner] = []
         self._parked: dict[ClientConnection, None] = {}
         self._watched: set[ClientConnection] = set()
@@ -66,10 +67,11 @@ class Front:
 
     def accept(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
-        if entrance.max_per_client is not None and self._of_client[peer] >= entrance.max_per_client:
+        who = (entrance.id, peer)
+        if entrance.max_per_client is not None and self._of_client[who] >= entrance.max_per_client:
             self._refuse(sock, entrance)
             return
-        self._of_client[peer] += 1
+        self._of_client[who] += 1
         connection = ClientConnection(sock, self, peer, entrance)
         self.open.add(connection)
         self.machine.worker_cells.counters[W_ACCEPTED] += 1
@@ -86,10 +88,10 @@ class Front:
         self.machine.worker_cells.counters[W_REFUSED] += 1
 
     def _leave(self, connection: ClientConnection) -> None:
-        peer = connection.socket_peer
-        self._of_client[peer] -= 1
-        if self._of_client[peer] <= 0:
-            del self._of_client[peer]
+        who = (connection.entrance.id, connection.socket_peer)
+        self._of_client[who] -= 1
+        if self._of_client[who] <= 0:
+            del self._of_client[who]
 
     def park(self, connection: ClientConnection) -> None:
         connection.server = None

@@ -265,6 +265,15 @@ def test_a_limit_that_comes_and_goes_counts_right(sweeper: Sweeper) -> None:
             assert statuses(only) == [200]
 
 
+def test_another_listener_has_a_limit_of_its_own(sweeper: Sweeper) -> None:
+    with serving(sweeper, HELLO) as served:
+        free, limited = served.entrance(), served.entrance(most=1)
+        limited.id = "limited"
+        with served.client(free), served.client(free), served.client(limited) as only:
+            only.sendall(LAST)
+            assert statuses(only) == [200]
+
+
 def test_another_client_is_another(sweeper: Sweeper) -> None:
     with serving(sweeper, HELLO) as served:
         entrance = served.entrance(most=1)
