@@ -20,6 +20,8 @@ AmbiguousPaths = Literal["forward", "reject"]
 TableKind = Literal["ring", "maglev", "rendezvous", "contract"]
 KeyKind = Literal["client_ip", "url", "path", "random", "header", "cookie", "query"]
 Probing = Literal["linear", "quadratic"]
+StoreLoss = Literal["open", "closed"]
+BackendState = Literal["ready", "drain", "disabled"]
 RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
 
 
@@ -77,6 +79,13 @@ class Backend:
     zone: str = ""
     max_inflight: int | None = None
     backup: bool = False
+    state: BackendState = "ready"
+    """An operator's: ``drain`` gets no new request, ``disabled`` is not probed either."""
+
+    @property
+    def place(self) -> tuple[str, str, int, str]:
+        """Where it is; the same place is the same process, whatever else is said of it."""
+        return self.scheme, self.host, self.port, self.unix_path
 
     @property
     def authority(self) -> str:
@@ -282,10 +291,18 @@ class AccessLog:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``dir`` holds what outlives a restart; ``redis`` is the URL of a store shared by machines, which this version does not have: always empty."""
+    """Where state lives. Only the controller talks to the store; workers see what it writes into the segment."""
 
     dir: str
+    """What outlives a restart of this machine."""
     redis: str = ""
+    """URL of the store that machines share (``lb.config.store_url``), may hold a password; empty: this machine is alone."""
+    prefix: str = "lb"
+    """Of every key in the store, as its hash tag."""
+    machine: str = ""
+    """This machine's name in the store; empty: its host name and a digest of ``dir``."""
+    on_store_loss: StoreLoss = "open"
+    """Without the store, limits that machines share are divided by the machines last known, or closed."""
 
 
 @dataclass(frozen=True, slots=True)

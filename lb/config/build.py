@@ -5,7 +5,9 @@ Nothing is judged here; ``lb.config.consistency`` has already said that it fits 
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from lb.config.addresses import bind_text
 from lb.config.build_policy import adaptive_options, hash_options
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
-from lb.config.schema import AccessLogEntry, Schema
+from lb.config.schema import AccessLogEntry, Schema, StateEntry
 from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, ListenerEntry
 from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
@@ -35,6 +37,7 @@ class Machine:
     default_state_dir: str
     state_dir: str | None = None
     """Given by the caller: goes before the file's."""
+    host: str = "localhost"
 
     @property
     def folder(self) -> str:
@@ -48,7 +51,7 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         listeners=tuple(_listener(machine, id, entry) for id, entry in listener_entries(schema).items()),
         pools=tuple(_pool(machine, id, entry) for id, entry in schema.pools.items()),
         routes=build_routes(schema),
-        state=model.State(dir=state_dir, redis=schema.state.redis),
+        state=_state(machine, schema.state, state_dir),
         workers=schema.workers or machine.cores,
         trusted_proxies=tuple(schema.trusted_proxies),
         access_log=_access_log(machine, schema.access_log, state_dir),
@@ -57,6 +60,16 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         ambiguous_paths=schema.ambiguous_paths,
         traceparent=schema.traceparent,
     )
+
+
+def _state(machine: Machine, entry: StateEntry, folder: str) -> model.State:
+    name = entry.machine or _machine_name(machine.host, folder)
+    return model.State(folder, entry.redis, entry.prefix, name, entry.on_store_loss)
+
+
+def _machine_name(host: str, state_dir: str) -> str:
+    """Two balancers on one host have different directories, and are different machines to the others."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', host)[:48]}-{hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:8]}"
 
 
 def _state_dir(schema: Schema, machine: Machine) -> str:

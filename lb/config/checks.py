@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lb.config import addresses, units
+from lb.config import addresses, store_url, units
 from lb.config.expand import Expanded
 from lb.config.names import LATER_POLICIES, POLICIES
 
@@ -106,11 +106,29 @@ def token(value: Any) -> str:
     return value
 
 
-def no_redis(value: Any) -> str:
-    """Empty, as a variable that is not set gives it. Never shows what it got: a URL may hold a password."""
-    if value != "":
-        raise ValueError("`redis` is not available in this version: one machine's workers share memory")
-    return ""
+def redis_url(value: Any) -> str:
+    """Empty, as a variable that is not set gives it, or a URL. Never shows what it got: it may hold a password."""
+    if value == "":
+        return ""
+    if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
+        raise ValueError("expected a URL such as redis://10.0.0.5:6379/0")
+    store_url.parse(value)
+    return value
+
+
+def key_prefix(value: Any) -> str:
+    """It is the hash tag of every key, so it cannot hold braces."""
+    text = text_of(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text, re.ASCII):
+        raise ValueError(f"expected 1 to 64 letters, digits or `_.:-`, got {described(value)}")
+    return text
+
+
+def machine_name(value: Any) -> str:
+    text = text_of(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text, re.ASCII):
+        raise ValueError(f"expected 1 to 64 letters, digits or `_.-`, got {described(value)}")
+    return text
 
 
 def positive_duration(value: Any) -> float:

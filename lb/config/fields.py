@@ -106,7 +106,19 @@ PositiveAmount = Annotated[
 ]
 Flag = Annotated[bool, Reads(checks.flag, _or_variable({"type": "boolean"}, {"enum": ["on", "off", "yes", "no"]}))]
 Token = Annotated[str, Reads(checks.token, _TEXT)]
-NoRedis = Annotated[str, Reads(checks.no_redis, _or_variable({"type": "string", "maxLength": 0}))]
+RedisUrl = Annotated[
+    str,
+    Reads(
+        checks.redis_url,
+        _or_variable({"type": "string", "pattern": r"^(?:|(?:rediss?(?:\+sentinel|\+cluster)?|unix)://.+)$"}),
+    ),
+]
+KeyPrefix = Annotated[
+    str, Reads(checks.key_prefix, _or_variable({"type": "string", "pattern": r"^[A-Za-z0-9_.:-]{1,64}$"}))
+]
+MachineName = Annotated[
+    str, Reads(checks.machine_name, _or_variable({"type": "string", "pattern": r"^[A-Za-z0-9_.-]{1,64}$"}))
+]
 BackendUrl = Annotated[
     Address,
     Reads(checks.backend_url, _or_variable({"type": "string", "pattern": r"^(?:https?://[^/?#@\s]+/?|unix:/.+)$"})),

@@ -8,6 +8,7 @@ a worker, the supervisor or the controller.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -129,4 +130,5 @@ def _machine(file: str, environ: Mapping[str, str], state_dir: str | None) -> Ma
         cores=len(os.sched_getaffinity(0)),
         default_state_dir=default_state_dir(environ),
         state_dir=os.path.abspath(state_dir) if state_dir else None,
+        host=socket.gethostname(),
     )

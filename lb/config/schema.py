@@ -12,9 +12,11 @@ from lb.config.fields import (
     DurationOrZero,
     Flag,
     Identifier,
+    KeyPrefix,
+    MachineName,
     Network,
-    NoRedis,
     OneOrMany,
+    RedisUrl,
     Shorthand,
     Text,
     Workers,
@@ -24,7 +26,7 @@ from lb.config.schema_listeners import ListenerEntry
 from lb.config.schema_pools import PoolEntry
 from lb.config.schema_routes import RouteEntry
 from lb.config.section import Section, key, section, setting
-from lb.model import AccessLog, AmbiguousPaths, Config, State
+from lb.model import AccessLog, AmbiguousPaths, Config, State, StoreLoss
 
 
 class AccessLogEntry(Section):
@@ -44,11 +46,20 @@ class StateEntry(Section):
         None,
         example="/var/lib/lb",
     )
-    redis: NoRedis = setting(
+    redis: RedisUrl = setting(
         State,
         "redis",
-        "Not available in this version, only empty is taken: one machine's workers share memory.",
+        "URL of the Redis that machines share (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`); empty: this machine is alone.",
         example="${LB_REDIS_URL:-}",
+    )
+    prefix: KeyPrefix = setting(State, "prefix", "Of every key in Redis; balancers with the same one act as one.")
+    machine: MachineName | None = key(
+        "This machine's name among them; by default its host name and a digest of `state.dir`.", None, example="lb-eu-1"
+    )
+    on_store_loss: Annotated[StoreLoss, words("open", "closed")] = setting(
+        State,
+        "on_store_loss",
+        "Without Redis, limits that machines share are divided by the machines last known, or nothing is let through.",
     )
 
 

@@ -14,12 +14,15 @@ import gevent
 from lb.controller.attachment import Attachment
 from lb.controller.periodic import Periodic
 from lb.controller.roster import Roster
+from lb.controller.sync import PartFactory, Sync
 from lb.model import Snapshot
 from lb.state.layout import H_CONTROLLER_BEAT_NS, H_CONTROLLER_PID, H_PROBED_GENERATION
 from lb.state.segment import Segment
 
 FOLLOW_INTERVAL_S = 0.1
 KEEP_INTERVAL_S = 0.5
+PARTS: tuple[PartFactory, ...] = ()
+"""What machines share through the store."""
 
 
 class Controller:
@@ -28,6 +31,7 @@ class Controller:
     def __init__(self, attachment: Attachment | None = None) -> None:
         self.attachment = attachment or Attachment.from_environment()
         self.roster = Roster()
+        self.sync = Sync(PARTS)
         self._applied: tuple[Snapshot | None, Segment | None] = (None, None)
         self._first_round: Any = None
         self._is_running = False
@@ -55,6 +59,7 @@ class Controller:
         for loop in self._loops:
             loop.stop()
         self._forget_first_round()
+        self.sync.stop()
         self.roster.stop()
         self._applied = (None, None)
 
@@ -64,6 +69,7 @@ class Controller:
         if snapshot is not None and segment is not None and self._is_news(snapshot, segment):
             self._forget_first_round()
             self.roster.apply(snapshot, segment)
+            self.sync.apply(snapshot, segment)
             self._applied = (snapshot, segment)
             self._first_round = gevent.spawn(self._mark_first_round, snapshot.generation, segment)
         return FOLLOW_INTERVAL_S

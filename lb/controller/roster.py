@@ -6,7 +6,6 @@ What did not change goes on undisturbed: its verdict, its streak of good or bad 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import gevent
 
@@ -99,8 +98,4 @@ def _poll_of(poller: LoadPoller) -> Poll:
 
 def _moved(before: Backend, after: Backend) -> bool:
     """Whether the id now names another process, about which an old verdict says nothing."""
-    return _address(before) != _address(after)
-
-
-def _address(backend: Backend) -> tuple[Any, ...]:
-    return backend.scheme, backend.host, backend.port, backend.unix_path
+    return before.place != after.place

@@ -19,6 +19,7 @@ class SharedCells(Protocol):
 
     def shared(self, column: int) -> memoryview: ...
     def inflight_view(self, column: int) -> memoryview: ...
+    def load_view(self, column: int) -> memoryview: ...
 
 
 class OwnCells(Protocol):
@@ -30,13 +31,15 @@ class OwnCells(Protocol):
 
 
 class Cells:
-    """The three views of one column. ``inflight[slot]`` is ours to write, the others' to read."""
+    """The views of one column. ``inflight[slot]`` is ours to write, the others' to read; ``loads`` is ``inflight`` and
+    what other machines have."""
 
-    __slots__ = ("counters", "inflight", "shared", "slot")
+    __slots__ = ("counters", "inflight", "loads", "shared", "slot")
 
-    def __init__(self, shared: View, inflight: View, slot: int, counters: View) -> None:
+    def __init__(self, shared: View, inflight: View, loads: View, slot: int, counters: View) -> None:
         self.shared = shared
         self.inflight = inflight
+        self.loads = loads
         self.slot = slot
         self.counters = counters
 
@@ -45,7 +48,8 @@ def private_cells() -> Cells:
     def view(cells: int) -> View:
         return memoryview(array("q", bytes(8 * cells)))
 
-    return Cells(view(SHARED_CELLS), view(1), 0, view(COUNTER_CELLS))
+    loads = view(2)
+    return Cells(view(SHARED_CELLS), loads[1:], loads, 0, view(COUNTER_CELLS))
 
 
 class CellDirectory:
@@ -64,6 +68,7 @@ class CellDirectory:
         return Cells(
             self._segment.shared(column),
             self._segment.inflight_view(column),
+            self._segment.load_view(column),
             self._slot.index,
             self._slot.counters(column),
         )

@@ -143,7 +143,7 @@ class Member:
         self._next_address = 0
         self._tls = backend_context(pool.tls) if backend.scheme == "https" else None
         self.slot = 0
-        self.inflight = memoryview(array("q", (0,)))
+        self.inflight = self.loads = memoryview(array("q", (0,)))
         self.use_cells(cells)
 
     def __repr__(self) -> str:
@@ -155,6 +155,7 @@ class Member:
         self.inflight[self.slot] = 0
         self.shared: memoryview = cells.shared
         self.inflight = cells.inflight
+        self.loads = cells.loads
         self.slot = cells.slot
         self.counters: memoryview = cells.counters
         self.inflight[self.slot] += mine

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gevent.monkey import get_original
 
 from lb.errors import AttemptError, Retryable
-from lb.model import Backend, Pool
+from lb.model import Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.score import score
 from lb.policies.table import create
@@ -29,6 +29,9 @@ from lb.state.layout import (
     SH_LATENCY_US,
     SH_MEMORY_MILLI,
     SH_METRICS_NS,
+    SH_SLICE,
+    SH_SLICE_LOST,
+    SH_SLICE_UNTIL_NS,
 )
 
 NOTHING_SENT = Retryable(nothing_sent=True)
@@ -57,7 +60,9 @@ class LivePool:
         random: Callable[[], float],
         clock: Callable[[], float],
         workers: int,
+        on_store_loss: StoreLoss | None = None,
     ) -> None:
+        """``on_store_loss``: None where no other machine shares the backends' limits."""
         self.pool = pool
         self.members = tuple(members)
         self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
@@ -74,6 +79,7 @@ class LivePool:
         self._source: TicketSource | None = None
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
+        self._on_store_loss = on_store_loss
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
         self._fence: Any = get_original("_thread", "allocate_lock")()
         self.waiting: Waiting | None = None
@@ -92,7 +98,7 @@ class LivePool:
         return self._source.next()
 
     def load(self, i: int) -> int:
-        return sum(self.members[i].inflight)
+        return sum(self.members[i].loads)
 
     def latency(self, i: int) -> float:
         return self.members[i].latency.value(self._clock())
@@ -188,16 +194,15 @@ class LivePool:
         see too many and give it back; never do two keep it. ``_fence``: a claim must be out of this processor's
         store buffer before the others' are read, and taking a lock sees to that."""
         member = self.members[i]
-        limit = self.backends[i].max_inflight
-        if limit is None:
+        if self.backends[i].max_inflight is None:
             member.inflight[member.slot] += 1
             return True
-        if self.load(i) >= limit:
+        if self._is_full(i):
             return False
         member.inflight[member.slot] += 1
         self._fence.acquire(False)
         self._fence.release()
-        if self.load(i) <= limit:
+        if member.load() <= self._limit(i):
             return True
         member.inflight[member.slot] -= 1
         return False
@@ -212,8 +217,21 @@ class LivePool:
         return bool(asked) and all(self._is_full(i) for i in asked)
 
     def _is_full(self, i: int) -> bool:
+        return self.backends[i].max_inflight is not None and self.members[i].load() >= self._limit(i)
+
+    def _limit(self, i: int) -> int:
+        """The most that this machine may have in flight at a backend with a ``max_inflight``: all of it, or its slice
+        while other machines share it. A slice that nobody has renewed holds no longer, and ``on_store_loss`` decides."""
         limit = self.backends[i].max_inflight
-        return limit is not None and self.load(i) >= limit
+        assert limit is not None
+        if self._on_store_loss is None:
+            return limit
+        shared = self.members[i].shared
+        if shared[SH_SLICE_UNTIL_NS] > monotonic_ns():
+            return shared[SH_SLICE]
+        if self._on_store_loss == "closed":
+            return 0
+        return shared[SH_SLICE_LOST] or limit
 
     def settle(self) -> None:
         """On a slow tick: gives back tickets that nobody came for, and settles the accounts."""
@@ -241,11 +259,12 @@ class LivePool:
 
 
 def eligible_positions(members: Sequence[Member], now_ns: int) -> tuple[int, ...]:
-    """Who may be picked: those that are up; while nobody is known to be up, those not known to be
-    down (nothing has been probed yet); backups only when no other is left."""
+    """Who may be picked, of those that no operator took out: those that are up; while nobody is known to be up, those
+    not known to be down (nothing has been probed yet); backups only when no other is left."""
+    ready = [(i, one) for i, one in enumerate(members) if one.backend.state == "ready"]
     for wanted in (_is_up, _is_unknown):
         for backup in (False, True):
-            found = tuple(i for i, one in enumerate(members) if one.backend.backup is backup and wanted(one, now_ns))
+            found = tuple(i for i, one in ready if one.backend.backup is backup and wanted(one, now_ns))
             if found:
                 return found
     return ()

@@ -18,7 +18,7 @@ import gevent
 from lb.config import snapshot as snapshots
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Backend, Pool, Route, Snapshot
+from lb.model import Pool, Route, Snapshot
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
@@ -47,6 +47,9 @@ SEGMENT_CHECK_S = 1.0
 _CURSORS = {"round_robin": SH_CURSOR, "weighted_round_robin": SH_CURSOR_WEIGHTED}
 _log = logging.getLogger("lb.runtime")
 
+MemberKey = tuple[Any, ...]
+"""Pool, id and place of a backend: what must be the same for its connections and its latency to go on over a reload."""
+
 
 class Runtime:
     """``traffic`` and ``status`` are the cores that requests are answered by, swapped as a whole."""
@@ -65,7 +68,7 @@ class Runtime:
             _log.error("generation=%d problem=%s", self.snapshot.generation, self.problem)
         self._first_generation = self.snapshot.generation
         self._random = Random(SystemRandom().getrandbits(64)).random
-        self._members: dict[tuple[str, Backend], Member] = {}
+        self._members: dict[MemberKey, Member] = {}
         self._log: AccessLogWriter | None = None
         self._health_seen = -1
         self._checked_at = 0.0
@@ -207,21 +210,22 @@ class Runtime:
             self._log.configure(wanted.path, wanted.format, self.worker_cells.counters)
         return self._log
 
-    def _live_pool(self, pool: Pool, cells: CellDirectory, old: dict[tuple[str, Backend], Member]) -> LivePool:
+    def _live_pool(self, pool: Pool, cells: CellDirectory, old: dict[MemberKey, Member]) -> LivePool:
         members = []
         for backend in pool.backends:
-            key = (pool.id, backend)
+            key = (pool.id, backend.id, *backend.place)
             column = cells.of(f"backend:{pool.id}/{backend.id}")
             member = old.get(key)
             if member is None or member.pool.tls != pool.tls:
                 member = Member(backend, pool, column, self.hub)
                 member.addresses = literal_address(backend)
             else:
-                member.pool = pool
+                member.backend, member.pool = backend, pool
                 member.use_cells(column)
             self._members[key] = member
             members.append(member)
         column_name = f"pool:{pool.id}"
+        state = self.snapshot.config.state
         return LivePool(
             pool,
             members,
@@ -230,6 +234,7 @@ class Runtime:
             self._random,
             monotonic,
             self.snapshot.config.workers,
+            state.on_store_loss if state.redis else None,
         )
 
     def _tickets(self, column_name: str, policy: str) -> TicketSource:

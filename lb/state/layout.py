@@ -17,7 +17,7 @@ from bisect import bisect_left
 from typing import Final
 
 MAGIC: Final = 0x6C62_5345_474D_3031  # "lbSEGM01"
-VERSION: Final = 1
+VERSION: Final = 2
 
 HEADER_CELLS: Final = 512
 H_MAGIC: Final = 0
@@ -32,6 +32,8 @@ H_PROBED_GENERATION: Final = 6
 """Last generation for which every backend has had its first probe round."""
 H_CONTROLLER_PID: Final = 7
 H_CONTROLLER_BEAT_NS: Final = 8
+H_MACHINES: Final = 9
+"""Machines that share a store with this one, this one too, as last known; 0: never known."""
 
 SLOT_CELLS: Final = 8
 SLOT_PID: Final = 0
@@ -42,7 +44,7 @@ SLOT_READY: Final = 4
 """pid 0: free. START: start time of the process in clock ticks (/proc/PID/stat field 22).
 BEAT: CLOCK_MONOTONIC. READY: 1 while it accepts, 2 while it drains."""
 
-SHARED_CELLS: Final = 16
+SHARED_CELLS: Final = 24
 SH_VERDICT: Final = 0
 UNKNOWN: Final = 0
 UP: Final = 1
@@ -67,6 +69,17 @@ SH_CURSOR_WEIGHTED: Final = 12
 SH_CURSOR_OTHER: Final = 13
 """As SH_CURSOR, for weighted_round_robin and for all other policies: no policy's order is disturbed by requests
 that name another one."""
+SH_CYCLE: Final = 14
+SH_CYCLE_WEIGHTED: Final = 15
+"""Tickets in a whole cycle of the order of SH_CURSOR and SH_CURSOR_WEIGHTED; written by workers, 0: nobody asked yet."""
+SH_SLICE: Final = 16
+SH_SLICE_UNTIL_NS: Final = 17
+SH_SLICE_LOST: Final = 18
+"""This machine's slice of a limit that machines share, CLOCK_MONOTONIC of its end (0: never had one), and what holds
+behind that end with ``on_store_loss: open`` (0: nobody has said; then the whole limit). Written by the controller."""
+SH_OTHERS: Final = SHARED_CELLS - 1
+"""Requests that other machines have in flight there, as they last said; written by the controller. Right before the
+INFLIGHT cells, so that a load is one sum (``Segment.load_view``)."""
 
 COUNTER_CELLS: Final = 64
 # Both attempt columns (backend:*) and request columns (route:*, pool:*, algo:*)

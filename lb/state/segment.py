@@ -196,6 +196,11 @@ class Segment:
         first = inflight_offset(self._known(column), self.slots)
         return self._cells[first : first + self.slots]
 
+    def load_view(self, column: int) -> memoryview:
+        """SH_OTHERS and one cell per slot: its ``sum()`` is the inflight of all machines."""
+        first = inflight_offset(self._known(column), self.slots)
+        return self._cells[first - 1 : first + self.slots]
+
     def inflight(self, column: int) -> int:
         return sum(self.inflight_view(column))
 

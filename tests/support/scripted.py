@@ -52,6 +52,9 @@ class FakeSegment:
         return self._column(column)[0]
 
     def inflight_view(self, column: int) -> memoryview:
+        return self._column(column)[1][1:]
+
+    def load_view(self, column: int) -> memoryview:
         return self._column(column)[1]
 
     def counters(self, column: int) -> memoryview:
@@ -60,7 +63,7 @@ class FakeSegment:
     def _column(self, column: int) -> tuple[memoryview, memoryview, list[memoryview]]:
         if column not in self._columns:
             counters = [_view(COUNTER_CELLS) for _ in range(self.slots)]
-            self._columns[column] = (_view(SHARED_CELLS), _view(self.slots), counters)
+            self._columns[column] = (_view(SHARED_CELLS), _view(1 + self.slots), counters)
         return self._columns[column]
 
 

@@ -167,8 +167,11 @@ TABLE = [
     (WEB + "trusted_proxies: [lan]\n", "2:19: expected an address range such as 10.0.0.0/8, got `lan`"),
     (pool("health: {type: http, status: [2x]}"), "expected a status such as 200, 2xx or 200-299, got `2x`"),
     (pool("health: {type: http, status: 299-200}"), "status range `299-200` is upside down: did you mean `200-299`?"),
-    (WEB + "state: {redis: 'http://:hush@x'}\n", "2:16: `redis` is not available in this version: one machine's workers share memory"),
-    (WEB + "state: {redis: 'redis://127.0.0.1:6379/0'}\n", "2:16: `redis` is not available in this version: one machine's"),
+    (WEB + "state: {redis: 'http://:hush@x'}\n", "2:16: expected one of redis://, rediss://, unix://, redis+sentinel://"),
+    (WEB + "state: {redis: '10.0.0.5:6379'}\n", "2:16: expected a URL such as redis://10.0.0.5:6379/0"),
+    (WEB + "state: {prefix: 'a{b}'}\n", "2:17: expected 1 to 64 letters, digits or `_.:-`"),
+    (WEB + "state: {machine: 'a b'}\n", "2:18: expected 1 to 64 letters, digits or `_.-`"),
+    (WEB + "state: {on_store_loss: shut}\n", "2:24: "),
     # the environment
     (WEB + "workers: ${NO_SUCH}\n", "2:10: environment variable `NO_SUCH` is not set; ${NO_SUCH:-default} would give"),
     (WEB + "workers: ${1X}\n", "2:10: `${1X}` is not a reference: write ${NAME}, ${NAME:-default}, or $$"),
@@ -312,8 +315,7 @@ def test_redis_may_be_left_to_a_variable_that_is_not_set(tmp_path: Path) -> None
     text = WEB + "state: {redis: '${LB_REDIS_URL:-}'}\n"
     assert mistakes(tmp_path, text) == []
     assert mistakes(tmp_path, WEB + "state: {redis: ''}\n") == []
-    said = mistakes(tmp_path, text, {"LB_REDIS_URL": "redis://:hush@h"})
-    assert said == ["2:16: `redis` is not available in this version: one machine's workers share memory"]
+    assert mistakes(tmp_path, text, {"LB_REDIS_URL": "redis://:hush@h"}) == []
 
 
 def test_a_redirect_may_keep_the_port(tmp_path: Path) -> None:

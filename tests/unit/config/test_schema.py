@@ -53,7 +53,7 @@ def test_an_editor_finds_nothing_in_a_good_file(editor: jsonschema.Draft202012Va
         "listeners: {traffic: {http3: true}}",
         "routes: {}",
         "routes: [{scheme: ftp, pool: web}]",
-        "state: {redis: 'redis://h'}",
+        "state: {redis: 'http://h'}",
         "routes: [{redirect: {status: 301}}]",
     ],
 )

@@ -137,7 +137,10 @@ DAMAGE = {
         lambda path: write_cells(path, layout.H_MAGIC, 0x6C62),
         "not a segment: its magic number is 0x6c62",
     ),
-    "other version": (lambda path: write_cells(path, layout.H_VERSION, 99), "version 99, this program needs 1"),
+    "other version": (
+        lambda path: write_cells(path, layout.H_VERSION, 99),
+        f"version 99, this program needs {layout.VERSION}",
+    ),
     "no slots": (lambda path: write_cells(path, layout.H_SLOTS, 0), "damaged header: 0 slots, 3 columns"),
     "absurd columns": (lambda path: write_cells(path, layout.H_COLUMNS, 2**40), "damaged header"),
     "negative columns": (lambda path: write_cells(path, layout.H_COLUMNS, -1), "damaged header"),

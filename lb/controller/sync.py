@@ -1,0 +1,124 @@
+"""What this machine shares with others through the store: its parts, each a loop of its own, and when they begin anew.
+
+A part must do without the store: a round that raises StoreError is over, the next one comes in its time, and what a
+part has written into the segment ends by itself or stays true. Parts never wait for each other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lb.config.store_url import parse
+from lb.controller.periodic import Periodic
+from lb.model import Snapshot, State
+from lb.state.segment import Segment
+from lb.state.store.keys import Keys
+from lb.state.store.link import Link, StoreError
+from lb.state.store.news import News
+
+_log = logging.getLogger("lb.store")
+
+
+class Part(Protocol):
+    """One thing that machines share. Made for one link; lives as long."""
+
+    name: str
+    interval_s: float
+    """Between two rounds, while nobody wakes it."""
+    news: str
+    """The first word of the messages it wants to hear; empty: none."""
+
+    def apply(self, snapshot: Snapshot, segment: Segment) -> None:
+        """Go on with these. Asks nobody; SegmentError if the segment lacks a column."""
+
+    def round(self) -> None:
+        """Tell the store what we have and hear what others have. Waits at most a few of the store's timeouts.
+        StoreError: another time."""
+
+    def hear(self, words: list[str]) -> bool:
+        """A message for us; must not wait. Whether a round is due now."""
+
+    def end(self) -> None:
+        """The last thing: others need not wait until what we told has run out. StoreError is fine."""
+
+
+PartFactory = Callable[[Link], Part]
+
+
+@dataclass(slots=True)
+class _Running:
+    part: Part
+    loop: Periodic
+
+
+class Sync:
+    """One per controller. ``link`` is None while the configuration names no store."""
+
+    def __init__(self, factories: Sequence[PartFactory]) -> None:
+        self.link: Link | None = None
+        self._factories = factories
+        self._state: State | None = None
+        self._news: News | None = None
+        self._running: list[_Running] = []
+
+    def apply(self, snapshot: Snapshot, segment: Segment) -> None:
+        """Follow a new snapshot or segment. May be called again after it failed half-way."""
+        state = snapshot.config.state
+        if state != self._state:
+            self.stop()
+            self._state = state
+            if state.redis:
+                self._begin(state)
+        for running in self._running:
+            running.part.apply(snapshot, segment)
+            running.loop.start()
+
+    def _begin(self, state: State) -> None:
+        self.link = link = Link(parse(state.redis), Keys(state.prefix), state.machine)
+        self._running = [self._made(factory(link)) for factory in self._factories]
+        handlers = {one.part.news: _handler(one) for one in self._running if one.part.news}
+        self._news = News(link, handlers)
+        link.on_up.extend(one.loop.wake for one in self._running)
+        self._news.start()
+        link.start()
+
+    def _made(self, part: Part) -> _Running:
+        return _Running(part, Periodic(f"store {part.name}", lambda: _round(part)))
+
+    def stop(self) -> None:
+        """End all loops; the segment keeps what they wrote."""
+        for running in self._running:
+            running.loop.stop()
+            _end(running.part)
+        if self._news is not None:
+            self._news.stop()
+        if self.link is not None:
+            self.link.stop()
+        self.link = self._news = self._state = None
+        self._running = []
+
+
+def _round(part: Part) -> float:
+    try:
+        part.round()
+    except StoreError as error:
+        _log.debug("part=%s %s", part.name, error)  # the link has said it, once
+    return part.interval_s
+
+
+def _end(part: Part) -> None:
+    try:
+        part.end()
+    except StoreError as error:
+        _log.debug("part=%s %s", part.name, error)
+
+
+def _handler(running: _Running) -> Callable[[list[str]], None]:
+    def handle(words: list[str]) -> None:
+        if running.part.hear(words):
+            running.loop.wake()
+
+    return handle

@@ -1,0 +1,58 @@
+"""What other machines say on the news channel, as it happens: who is interested in which kind is told at once.
+
+News may be lost (the link goes down, a subscriber is slow): whoever listens also looks from time to time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from redis import RedisError
+
+from lb.state.store.link import FIRST_RETRY_S, Link, StoreError
+
+_LISTEN_S = 1.0
+_log = logging.getLogger("lb.store")
+
+
+class News:
+    """``handlers``: by the first word of a message; each gets the other words. A handler must not wait."""
+
+    def __init__(self, link: Link, handlers: dict[str, Callable[[list[str]], None]]) -> None:
+        self._link = link
+        self._handlers = handlers
+        self._greenlet: Any = None
+
+    def start(self) -> None:
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        greenlet, self._greenlet = self._greenlet, None
+        if greenlet is not None:
+            greenlet.kill()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._link.listener as listener:
+                    listener.subscribe(self._link.keys.news)
+                    while self._link.is_up:
+                        self._hear(listener.get_message(timeout=_LISTEN_S))
+            except (StoreError, RedisError, OSError):
+                pass  # the link finds out for itself what is wrong, and says it
+            gevent.sleep(FIRST_RETRY_S)
+
+    def _hear(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
+        kind, *words = str(message["data"]).split(" ")
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            try:
+                handler(words)
+            except (ValueError, IndexError):
+                _log.warning("news=%r is not understood", message["data"])
