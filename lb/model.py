@@ -62,7 +62,7 @@ class Listener:
     max_connections_per_client: int | None = None
     """Open connections of one client address, per worker; one more is answered 429 and closed."""
     token: str = ""
-    """Admin listeners only: for changes, of which this version has none."""
+    """Admin listeners only: what a change takes; empty: the one in ``state.dir/admin.token``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,3 +338,11 @@ class Snapshot:
     columns: dict[str, int]
     """Column name (``backend:POOL/ID``, ``route:ID``, ``pool:ID``, ``algo:NAME``, ``worker``) to number."""
     schema: int = 1
+    problems: tuple[str, ...] = ()
+    """What operators changed and ``config`` could not take up, as sentences."""
+
+
+def summary(problems: tuple[str, ...], most: int = 3) -> str:
+    """The first of them in one line, and how many more there are."""
+    more = len(problems) - most
+    return "; ".join(problems[:most]) + (f"; and {more} more" if more > 0 else "")

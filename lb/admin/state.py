@@ -6,7 +6,7 @@ Additive: fields may be added, none changes its meaning. Counters are sums since
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lb.health.checker import VERDICT_NAMES
 from lb.health.probe import ProbeResult
@@ -34,7 +34,11 @@ from lb.state.layout import (
     SLOT_PID,
     SLOT_READY,
 )
+from lb.state.operator import Entry, Overlay
 from lb.state.segment import Segment
+
+if TYPE_CHECKING:
+    from lb.controller.sync import Sync
 
 Json = dict[str, Any]
 _WORKER_STATES = {READY: "ready", DRAINING: "draining"}
@@ -46,9 +50,14 @@ def degraded(problem: str) -> Json:
 
 
 def describe(
-    snapshot: Snapshot, segment: Segment, probes: Mapping[str, ProbeResult | None], now_ns: int, problem: str
+    snapshot: Snapshot,
+    segment: Segment,
+    probes: Mapping[str, ProbeResult | None],
+    now_ns: int,
+    problem: str,
+    overlay: Overlay,
 ) -> Json:
-    """``probes``: the last result by backend (``POOL/ID``), where known."""
+    """``probes``: the last result by backend (``POOL/ID``), where known; ``overlay``: what operators changed."""
     reading = read_counters(snapshot, segment)
     return {
         "problem": problem,
@@ -59,7 +68,37 @@ def describe(
         "connections_open": reading.worker.inflight if reading.worker else 0,
         "pools": _pools(snapshot, reading, probes, now_ns),
         "routes": _routes(snapshot, reading),
+        "operator": _operator(snapshot, overlay),
     }
+
+
+def _operator(snapshot: Snapshot, overlay: Overlay) -> Json:
+    return {
+        "cluster_generation": overlay.generation,
+        "cluster": {name: _entry(entry) for name, entry in overlay.cluster.items()},
+        "machine": {name: _entry(entry) for name, entry in overlay.machine.items()},
+        "problems": list(snapshot.problems),
+    }
+
+
+def _entry(entry: Entry) -> Json:
+    said: Json = {"state": entry.state, "weight": entry.weight, "added": entry.added is not None or None}
+    said |= {"removed": entry.is_removed or None, "by": entry.by, "generation": entry.generation}
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def describe_store(sync: Sync, own: str) -> Json:
+    """The store and who shares it, as last heard; nothing while no store is configured."""
+    link = sync.link
+    if link is None:
+        return {}
+    others: Mapping[str, Any] = getattr(sync.part("presence"), "others", {})
+    machines = [
+        {"name": one.name, "version": one.version, "generation": one.generation, "workers": one.workers}
+        for one in others.values()
+    ]
+    store = {"address": str(link.address), "is_up": link.is_up, "problem": link.problem}
+    return {"machine": own, "machines": machines, "store": store}
 
 
 def _controller(segment: Segment, now_ns: int) -> Json:
@@ -105,8 +144,10 @@ def _backend(backend: Backend, counted: Counted, result: ProbeResult | None, now
         "weight": backend.weight,
         "region": backend.region,
         "backup": backend.backup,
+        "state": backend.state,
+        "max_inflight": backend.max_inflight,
         "verdict": VERDICT_NAMES.get(shared[SH_VERDICT], "unknown"),
-        "is_eligible": counted.is_up and not is_ejected,
+        "is_eligible": counted.is_up and not is_ejected and backend.state == "ready",
         "is_refusing": shared[SH_REFUSED_NS] > shared[SH_PROBE_OK_NS],
         "is_ejected": is_ejected,
         "errors": {reason: counted.totals[cell] for reason, cell in ERRORS},

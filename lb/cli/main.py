@@ -20,6 +20,8 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "run": Entry("lb.cli.run:run", "Run the balancer: supervisor, workers and controller."),
+    "status": Entry("lb.cli.status:status", "Show pools and backends of the running balancer."),
+    "backend": Entry("lb.cli.backend:backend", "Change backends of the running balancer."),
     "check": Entry("lb.cli.check:check", "Say every mistake in a configuration file."),
     "demo": Entry("lb.cli.demo:demo", "Run the balancer with six demo backends."),
     "schema": Entry("lb.cli.schema:schema", "Print the JSON Schema of the configuration file."),

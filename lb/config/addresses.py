@@ -28,6 +28,7 @@ _FOREIGN_SCHEMES = {
 }
 _METADATA_HOSTS = {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 _METADATA_V6 = ipaddress.ip_network("fd00:ec2::254/128")
+WILDCARDS = {"0.0.0.0": 4, "::": 6}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -120,6 +121,24 @@ def as_ip(host: str) -> IpAddress | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def reaches(backend: Address, bound: Address) -> bool:
+    """Whether a connection to ``backend`` from this machine would arrive at what is bound to ``bound``."""
+    if backend.unix_path or bound.unix_path:
+        return backend.unix_path == bound.unix_path
+    if backend.port != bound.port:
+        return False
+    host = numeric(backend.host)
+    if bound.host in WILDCARDS:
+        address = as_ip(host)
+        return bool(address and address.is_loopback)
+    return host == numeric(bound.host)
+
+
+def numeric(host: str) -> str:
+    """Names of this machine as its address; any other host as it is."""
+    return "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
 
 
 def _host_and_port(authority: str, default_port: int | None, lowest: str) -> tuple[str, int]:

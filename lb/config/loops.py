@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from lb.config.addresses import Address, as_ip, bind_address, bind_text
+from lb.config.addresses import WILDCARDS, Address, as_ip, bind_address, bind_text, numeric, reaches
 from lb.config.build import listener_binds, listener_entries
+from lb.config.membership import own_listener
 from lb.config.problems import Finding, Path
 from lb.config.schema import Schema
-
-_WILDCARDS = {"0.0.0.0": 4, "::": 6}
 
 
 class _Bound(NamedTuple):
@@ -37,13 +36,10 @@ def self_backends(schema: Schema) -> Iterator[Finding]:
     bounds = _bounds(schema)
     for pool_id, pool in schema.pools.items():
         for position, backend in enumerate(pool.backends):
-            own = next((bound for bound in bounds if _reaches(backend.url, bound.address)), None)
+            own = next((bound for bound in bounds if reaches(backend.url, bound.address)), None)
             if own:
                 path: Path = ("pools", pool_id, "backends", position, "url")
-                message = (
-                    f"`{bind_text(backend.url)}` is our own listener `{own.listener}`: requests would go in circles"
-                )
-                yield Finding(path, message, depends_on=(own.path,))
+                yield Finding(path, own_listener(backend.url, own.listener), depends_on=(own.path,))
 
 
 def _bounds(schema: Schema) -> list[_Bound]:
@@ -61,26 +57,10 @@ def _overlap(one: Address, other: Address) -> bool:
         return one.unix_path == other.unix_path
     if one.port != other.port or not one.port:
         return False
-    hosts = (_numeric(one.host), _numeric(other.host))
+    hosts = (numeric(one.host), numeric(other.host))
     return hosts[0] == hosts[1] or any(
-        host in _WILDCARDS and _version(rest) == _WILDCARDS[host] for host, rest in (hosts, hosts[::-1])
+        host in WILDCARDS and _version(rest) == WILDCARDS[host] for host, rest in (hosts, hosts[::-1])
     )
-
-
-def _reaches(backend: Address, bound: Address) -> bool:
-    if backend.unix_path or bound.unix_path:
-        return backend.unix_path == bound.unix_path
-    if backend.port != bound.port:
-        return False
-    host = _numeric(backend.host)
-    if bound.host in _WILDCARDS:
-        address = as_ip(host)
-        return bool(address and address.is_loopback)
-    return host == _numeric(bound.host)
-
-
-def _numeric(host: str) -> str:
-    return "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
 
 
 def _version(host: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lb.config.membership import crowded
 from lb.config.names import HASH_TABLES
 from lb.config.problems import Finding, Path
 from lb.config.schema import Schema
@@ -77,10 +78,6 @@ def _tables(entry: PolicyEntry, usable: set[str]) -> set[str]:
 
 
 def _crowded(entry: ContractEntry, backends: int, path: Path) -> Iterator[Finding]:
-    wanted = backends * entry.virtual_servers
-    if wanted > entry.slots:
-        message = (
-            f"{backends} backends with {entry.virtual_servers} virtual servers each need {wanted} slots, "
-            f"the table `contract` has {entry.slots}: more `contract.slots`, or fewer `contract.virtual_servers`"
-        )
+    message = crowded(backends, entry.virtual_servers, entry.slots)
+    if message:
         yield Finding(path, message, at_key=True, depends_on=((*path, "contract"), (*path, "name")))

@@ -72,6 +72,6 @@ class ListenerEntry(Section):
     token: Token = setting(
         Listener,
         "token",
-        "Bearer token for changes, `admin` only; this version has none, so it opens nothing yet.",
+        "Bearer token for changes, `admin` only; empty: one is made, in `admin.token` in `state.dir`.",
         example="${LB_ADMIN_TOKEN}",
     )

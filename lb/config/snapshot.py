@@ -79,11 +79,16 @@ def write(path: str, snapshot: Snapshot) -> None:
     """
     if snapshot.schema != SCHEMA:
         raise ConfigError([f"{path}: cannot write a snapshot of schema {snapshot.schema}"])
-    raw = msgspec.json.encode(snapshot)
+    raw = encode(snapshot)
     with _staged(path, raw) as first, _staged(path, raw) as second:
         os.replace(first, path)
         os.replace(second, path + COPY_SUFFIX)
     _sync_folder(os.path.dirname(path) or ".")
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As it stands in the file."""
+    return msgspec.json.encode(snapshot)
 
 
 @contextmanager

@@ -12,17 +12,16 @@ from typing import Any
 import gevent
 
 from lb.controller.attachment import Attachment
+from lb.controller.parts import shared_parts
 from lb.controller.periodic import Periodic
 from lb.controller.roster import Roster
-from lb.controller.sync import PartFactory, Sync
+from lb.controller.sync import Sync
 from lb.model import Snapshot
-from lb.state.layout import H_CONTROLLER_BEAT_NS, H_CONTROLLER_PID, H_PROBED_GENERATION
+from lb.state.layout import H_CONTROLLER_BEAT_NS, H_CONTROLLER_PID, H_PROBED_GENERATION, H_STORE
 from lb.state.segment import Segment
 
 FOLLOW_INTERVAL_S = 0.1
 KEEP_INTERVAL_S = 0.5
-PARTS: tuple[PartFactory, ...] = ()
-"""What machines share through the store."""
 
 
 class Controller:
@@ -31,7 +30,7 @@ class Controller:
     def __init__(self, attachment: Attachment | None = None) -> None:
         self.attachment = attachment or Attachment.from_environment()
         self.roster = Roster()
-        self.sync = Sync(PARTS)
+        self.sync = Sync(shared_parts)
         self._applied: tuple[Snapshot | None, Segment | None] = (None, None)
         self._first_round: Any = None
         self._is_running = False
@@ -91,6 +90,7 @@ class Controller:
         if segment is not None:
             segment.header[H_CONTROLLER_PID] = os.getpid()
             segment.header[H_CONTROLLER_BEAT_NS] = time.monotonic_ns()
+            segment.header[H_STORE] = self.sync.standing
             segment.reap()
             self.roster.look_again()
         return KEEP_INTERVAL_S

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lb.health.load import LoadTarget
 from lb.health.probe import ProbeTarget
@@ -19,7 +19,8 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """By name of the backend (``POOL/ID``). Every backend is probed, if only by a probe of type none."""
+    """By name of the backend (``POOL/ID``). Every backend is probed, if only by a probe of type none, but for those that
+    an operator disabled. Weight and state are left out: a change of them disturbs no prober."""
 
     probes: dict[str, ProbeTarget]
     polls: dict[str, Poll]
@@ -32,7 +33,10 @@ def plan(snapshot: Snapshot) -> Plan:
     for pool in config.pools:
         is_polled = may_be_adaptive(config, pool)
         for backend in pool.backends:
+            if backend.state == "disabled":
+                continue
             name = f"{pool.id}/{backend.id}"
+            backend = replace(backend, state="ready", weight=1)
             probes[name] = ProbeTarget(backend, pool.health, pool.tls)
             if is_polled:
                 options = pool.adaptive

@@ -14,6 +14,7 @@ from typing import Protocol
 from lb.config.store_url import parse
 from lb.controller.periodic import Periodic
 from lb.model import Snapshot, State
+from lb.state.layout import STORE_DOWN, STORE_NONE, STORE_UP
 from lb.state.segment import Segment
 from lb.state.store.keys import Keys
 from lb.state.store.link import Link, StoreError
@@ -45,9 +46,6 @@ class Part(Protocol):
         """The last thing: others need not wait until what we told has run out. StoreError is fine."""
 
 
-PartFactory = Callable[[Link], Part]
-
-
 @dataclass(slots=True)
 class _Running:
     part: Part
@@ -57,12 +55,23 @@ class _Running:
 class Sync:
     """One per controller. ``link`` is None while the configuration names no store."""
 
-    def __init__(self, factories: Sequence[PartFactory]) -> None:
+    def __init__(self, parts: Callable[[Link], Sequence[Part]]) -> None:
         self.link: Link | None = None
-        self._factories = factories
+        self._parts = parts
         self._state: State | None = None
         self._news: News | None = None
         self._running: list[_Running] = []
+
+    @property
+    def standing(self) -> int:
+        """One of ``lb.state.layout``'s STORE numbers."""
+        if self.link is None:
+            return STORE_NONE
+        return STORE_UP if self.link.is_up else STORE_DOWN
+
+    def part(self, name: str) -> Part | None:
+        """The one of that name that runs; None while there is no store."""
+        return next((one.part for one in self._running if one.part.name == name), None)
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         """Follow a new snapshot or segment. May be called again after it failed half-way."""
@@ -78,7 +87,7 @@ class Sync:
 
     def _begin(self, state: State) -> None:
         self.link = link = Link(parse(state.redis), Keys(state.prefix), state.machine)
-        self._running = [self._made(factory(link)) for factory in self._factories]
+        self._running = [self._made(part) for part in self._parts(link)]
         handlers = {one.part.news: _handler(one) for one in self._running if one.part.news}
         self._news = News(link, handlers)
         link.on_up.extend(one.loop.wake for one in self._running)

@@ -13,9 +13,13 @@ from lb.metrics.reading import Counted
 from lb.native.finder import is_compiled
 from lb.state.layout import (
     H_CONTROLLER_PID,
+    H_MACHINES,
+    H_STORE,
     SLOT_GENERATION,
     SLOT_PID,
     SLOT_READY,
+    STORE_NONE,
+    STORE_UP,
     W_ACCEPTED,
     W_CLOSED,
     W_HEAD_ERRORS,
@@ -71,6 +75,15 @@ def reloads(last: Reload | None) -> Iterator[Family]:
     text = "1: the last attempt to put a configuration in force succeeded"
     yield _single("lb_config_last_reload_successful", "gauge", text, int(not last.problems))
     yield _single("lb_config_last_reload_timestamp_seconds", "gauge", "When that attempt was made", last.at_s)
+
+
+def store(segment: Segment) -> Iterator[Family]:
+    """Nothing while no store is configured."""
+    if segment.header[H_STORE] == STORE_NONE:
+        return
+    text = "1: the store that machines share is in use"
+    yield _single("lb_store_up", "gauge", text, int(segment.header[H_STORE] == STORE_UP))
+    yield _single("lb_store_machines", "gauge", "Machines that share it, as last known", segment.header[H_MACHINES])
 
 
 def build_info() -> Family:

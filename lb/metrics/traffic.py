@@ -26,6 +26,7 @@ from lb.state.layout import (
     C_STATUS,
     C_TIMEOUT,
     SH_EJECTED_UNTIL_NS,
+    SH_OTHERS,
     SH_PROBES_FAILED,
     SH_PROBES_OK,
     SH_TRANSITIONS,
@@ -83,6 +84,12 @@ def _backends(backends: Sequence[Counted], now_ns: int) -> Iterator[Family]:
     yield rows.split("lb_backend_errors_total", "Attempts that failed", "reason", ERRORS)
     yield rows.durations("lb_backend_request_duration_seconds", "Time of an attempt")
     yield rows.inflight("lb_backend_inflight", "Requests the backend is working on now")
+    yield rows.of(
+        "gauge",
+        "lb_backend_inflight_elsewhere",
+        "Requests that other machines have there, as they last said",
+        lambda row: row.shared[SH_OTHERS],
+    )
     yield rows.of("gauge", "lb_backend_up", "1: probes are good and connects succeed", lambda row: int(row.is_up))
     yield rows.of(
         "gauge",

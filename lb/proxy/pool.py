@@ -26,6 +26,7 @@ from lb.state.layout import (
     C_RETRIES,
     SH_CPU_MILLI,
     SH_EJECTED_UNTIL_NS,
+    SH_FULL_NS,
     SH_LATENCY_US,
     SH_MEMORY_MILLI,
     SH_METRICS_NS,
@@ -37,6 +38,11 @@ from lb.state.layout import (
 NOTHING_SENT = Retryable(nothing_sent=True)
 MAX_EJECTED_SHARE = 0.5
 """Of a pool, by passive ejection; probe verdicts and refused connects know no such bound."""
+SHARED_ORDERS = ("round_robin", "weighted_round_robin")
+"""The policies whose order machines share."""
+FIRST_SLICE_NS = 3_000_000_000
+"""So long nothing is taken of a limit that machines share where no controller has ever said what is ours of it: one that
+starts with us asks first, and until it has, the others may have all of it."""
 
 
 class TicketSource(Protocol):
@@ -80,6 +86,7 @@ class LivePool:
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
         self._on_store_loss = on_store_loss
+        self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
         self._fence: Any = get_original("_thread", "allocate_lock")()
         self.waiting: Waiting | None = None
@@ -123,8 +130,18 @@ class LivePool:
         if eligible != self.eligible:
             self.eligible = eligible
             self._pickers.clear()
+            self._prepare_orders()
             if self.waiting is not None:
                 self.waiting.look()
+
+    def _prepare_orders(self) -> None:
+        """Not at the next pick but now, where machines share them: the controller has to know the new cycle before the
+        first ticket of it is taken."""
+        if self._on_store_loss is None or not self.eligible:
+            return
+        for policy in SHARED_ORDERS:
+            if policy == self.pool.policy or policy in self._ticket_sources:
+                self._prepare(policy)
 
     def needs_watch(self) -> bool:
         """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""
@@ -217,7 +234,11 @@ class LivePool:
         return bool(asked) and all(self._is_full(i) for i in asked)
 
     def _is_full(self, i: int) -> bool:
-        return self.backends[i].max_inflight is not None and self.members[i].load() >= self._limit(i)
+        if self.backends[i].max_inflight is None or self.members[i].load() < self._limit(i):
+            return False
+        if self._on_store_loss is not None:
+            self.members[i].shared[SH_FULL_NS] = monotonic_ns()
+        return True
 
     def _limit(self, i: int) -> int:
         """The most that this machine may have in flight at a backend with a ``max_inflight``: all of it, or its slice
@@ -227,11 +248,13 @@ class LivePool:
         if self._on_store_loss is None:
             return limit
         shared = self.members[i].shared
-        if shared[SH_SLICE_UNTIL_NS] > monotonic_ns():
-            return shared[SH_SLICE]
-        if self._on_store_loss == "closed":
+        now: int = monotonic_ns()
+        until: int = shared[SH_SLICE_UNTIL_NS]
+        if until > now:
+            return min(shared[SH_SLICE], limit)
+        if self._on_store_loss == "closed" or (until == 0 and now < self._asked_by_ns):
             return 0
-        return shared[SH_SLICE_LOST] or limit
+        return min(shared[SH_SLICE_LOST] or limit, limit)
 
     def settle(self) -> None:
         """On a slow tick: gives back tickets that nobody came for, and settles the accounts."""

@@ -15,7 +15,7 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.forward import forward
 from lb.proxy.pool import LivePool
 from lb.proxy.routes import Local
-from lb.state.layout import H_CONTROLLER_BEAT_NS
+from lb.state.layout import H_CONTROLLER_BEAT_NS, H_STORE, STORE_DOWN
 from lb.state.segment import Segment
 
 TIMEOUT_S = 5.0
@@ -59,6 +59,13 @@ def silence(segment: Segment) -> str:
     silence_s = _silence_s(segment)
     since = f"has said nothing for {silence_s:.0f} s" if silence_s >= 0 else "has not been heard of"
     return f"the controller {since}: the last verdicts of probes are in force"
+
+
+def store_problem(segment: Segment) -> str:
+    """What being without the store means, for people; empty while it is in use or none is configured."""
+    if segment.header[H_STORE] != STORE_DOWN:
+        return ""
+    return "the store is not in use: round robin, loads and limits are this machine's own"
 
 
 def _silence_s(segment: Segment) -> float:

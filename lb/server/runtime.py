@@ -18,7 +18,7 @@ import gevent
 from lb.config import snapshot as snapshots
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Pool, Route, Snapshot
+from lb.model import Pool, Route, Snapshot, summary
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
@@ -254,7 +254,7 @@ class Runtime:
         return LiveRoute(route, column, None, local_action(route), "", frozenset())
 
     def _ready(self, _: Exchange) -> Answer:
-        problem = self.problem or self._refused.problem
+        problem = self.problem or self._refused.problem or summary(self.snapshot.problems)
         return readiness(
             self.segment,
             self.snapshot.generation,

@@ -32,7 +32,8 @@ def readiness(segment: Segment, generation: int, first_generation: int, *, is_dr
     ``problem``: what is wrong although we serve; a controller that is silent is added to it.
     """
     reason = _reason(segment, first_generation, is_draining=is_draining)
-    problems = [text for text in (problem, "" if reason else control.silence(segment)) if text]
+    further = () if reason else (control.silence(segment), control.store_problem(segment))
+    problems = [text for text in (problem, *further) if text]
     body = {
         "status": {"": "ready", "draining": "draining"}.get(reason, "not probed yet"),
         "generation": generation,

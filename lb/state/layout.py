@@ -34,6 +34,11 @@ H_CONTROLLER_PID: Final = 7
 H_CONTROLLER_BEAT_NS: Final = 8
 H_MACHINES: Final = 9
 """Machines that share a store with this one, this one too, as last known; 0: never known."""
+H_STORE: Final = 10
+"""How the controller stands with the store that machines share."""
+STORE_NONE: Final = 0
+STORE_UP: Final = 1
+STORE_DOWN: Final = 2
 
 SLOT_CELLS: Final = 8
 SLOT_PID: Final = 0
@@ -77,6 +82,15 @@ SH_SLICE_UNTIL_NS: Final = 17
 SH_SLICE_LOST: Final = 18
 """This machine's slice of a limit that machines share, CLOCK_MONOTONIC of its end (0: never had one), and what holds
 behind that end with ``on_store_loss: open`` (0: nobody has said; then the whole limit). Written by the controller."""
+SH_FULL_NS: Final = 19
+"""CLOCK_MONOTONIC of when a worker last wanted a place there that its slice had not; any worker writes it, the last one
+wins."""
+SH_RUN: Final = 20
+SH_RUN_WEIGHTED: Final = 21
+"""The first ticket of SH_CURSOR's and SH_CURSOR_WEIGHTED's that the order of all machines does not have yet, as far as
+the controller knows, which writes it (``lb.state.store.order``)."""
+SH_ORDERS: Final = 22
+"""Which orders they are of, 31 bits each of a digest; those of SH_RUN_WEIGHTED's stand higher. Written by the controller."""
 SH_OTHERS: Final = SHARED_CELLS - 1
 """Requests that other machines have in flight there, as they last said; written by the controller. Right before the
 INFLIGHT cells, so that a load is one sum (``Segment.load_view``)."""

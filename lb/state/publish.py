@@ -1,5 +1,8 @@
 """Make a configuration the one that everybody runs on: ``python -m lb.state.publish FILE``.
 
+What is in force is the file's configuration (``state.dir/base.json``) under what operators changed
+(``state.dir/operator.json``); either of them may change, and both survive a restart.
+
 Always a process of its own: it validates (YAML, pydantic), and neither workers nor the supervisor
 nor the controller may load that. Order is the promise: columns exist before the snapshot names
 them, the snapshot is in place before the segment's generation tells anybody to read it. Killed
@@ -17,7 +20,7 @@ import argparse
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -25,9 +28,10 @@ from lb.config import names
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Config, Snapshot
-from lb.state import locks
+from lb.state import durable, locks, operator_file
 from lb.state.columns import allocate, column_names
 from lb.state.layout import SLOT_GENERATION
+from lb.state.operator import Overlay, apply
 from lb.state.segment import Segment, SegmentError, slots_for
 
 PATIENCE_S = 10.0
@@ -75,14 +79,75 @@ def publish(config: Config) -> Snapshot:
     config = replace(config, state=replace(config.state, dir=state_dir))
     make_state_dir(state_dir)
     with _publish_lock(state_dir):
-        return _publish(config, _previous(state_dir))
+        _make_token(config)
+        base = snapshot_file.encode(Snapshot(0, config, "", {}))
+        with durable.replaced(_base_path(state_dir), base):
+            return _publish(config, operator_file.load(state_dir), _previous(state_dir))
 
 
-def _publish(config: Config, previous: Snapshot | None) -> Snapshot:
+Edit = Callable[[Snapshot, Overlay], Overlay]
+
+
+def republish(state_dir: str, edit: Edit) -> Snapshot:
+    """The configuration in force under other changes of operators: ``edit`` makes them of those there are, and sees
+    what is in force. Nothing is published if it returns the same. Blocks as ``publish`` does, and raises what that
+    does and what ``edit`` does: then nothing has changed."""
+    with _publish_lock(state_dir):
+        base = _base(state_dir)
+        previous, found = _previous(state_dir), operator_file.load(state_dir)
+        if previous is None:
+            raise PublishError(f"{snapshot_path(state_dir)} cannot be read: reload the configuration first")
+        overlay = edit(previous, found.overlay)
+        if overlay == found.overlay and not found.problem:
+            return previous
+        with operator_file.kept(state_dir, overlay):
+            return _publish(base, operator_file.Found(overlay), previous)
+
+
+def _base_path(state_dir: str) -> str:
+    return os.path.join(state_dir, "base.json")
+
+
+def _base(state_dir: str) -> Config:
+    try:
+        return snapshot_file.read(_base_path(state_dir)).config
+    except ConfigError as error:
+        raise PublishError(f"{error}: reload the configuration first") from error
+
+
+def _make_token(config: Config) -> None:
+    """What changes take where the configuration has no token: made once, for the eyes of our own user."""
+    path = token_path(config.state.dir)
+    if any(listener.token for listener in config.listeners) or read_token(config.state.dir):
+        return
+    durable.write(path, os.urandom(32).hex().encode() + b"\n")
+
+
+def token_path(state_dir: str) -> str:
+    return os.path.join(state_dir, "admin.token")
+
+
+def read_token(state_dir: str) -> str:
+    """The generated one; empty if there is none that we may read."""
+    try:
+        with open(token_path(state_dir), encoding="ascii") as file:
+            return file.read(1024).strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def token_of(config: Config) -> str:
+    """What changes take with this configuration in force."""
+    return next((one.token for one in config.listeners if one.token), "") or read_token(config.state.dir)
+
+
+def _publish(base: Config, found: operator_file.Found, previous: Snapshot | None) -> Snapshot:
+    config, problems = apply(base, found.overlay)
+    problems = (found.problem, *problems) if found.problem else problems
     segment, columns = _segment(config, previous)
     try:
         generation = 1 + max(segment.generation, previous.generation if previous else 0)
-        snapshot = Snapshot(generation, config, segment.path, columns)
+        snapshot = Snapshot(generation, config, segment.path, columns, problems=problems)
         snapshot_file.write(snapshot_path(config.state.dir), snapshot)
         segment.publish_generation(generation)
     finally:

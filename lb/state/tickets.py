@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable
 
-from lb.state.layout import SH_CURSOR
+from lb.state.layout import SH_CURSOR, SH_CURSOR_WEIGHTED, SH_CYCLE, SH_CYCLE_WEIGHTED
 from lb.state.locks import column_byte
 from lb.state.segment import Segment
 
@@ -34,10 +34,13 @@ MAX_LEVEL = SINGLE_LEVELS + 5
 """The longest lease: 2 ** (MAX_LEVEL - SINGLE_LEVELS) = 32 cycles."""
 MAX_LEASE = 256
 """And never more tickets than this, however long the cycle."""
+LATELY_S = 2.0
+"""Who took a ticket within this time is on the members of today: longer than a slow tick, shorter than two."""
 _TRIES = 3
 """A holder that runs is out of its critical section after 2 us: worth a second look, not a third."""
 
 _TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
+_CYCLES = {SH_CURSOR: SH_CYCLE, SH_CURSOR_WEIGHTED: SH_CYCLE_WEIGHTED}
 
 
 class Tickets:
@@ -48,7 +51,9 @@ class Tickets:
     order across workers is lost for it. Evenness is not: the private sequence goes on where it
     was, over all such moments together, and so adds at most one per worker to max - min.
 
-    ``cycle`` may be assigned when the members change; an open lease is used on.
+    ``cycle`` may be assigned when the members change; an open lease is used on. Who assigns it tells
+    the controller too, which keeps the order of SH_CURSOR and SH_CURSOR_WEIGHTED with other machines
+    (``lb.state.store.order``): it must know where a cycle ends.
     """
 
     def __init__(
@@ -60,7 +65,9 @@ class Tickets:
         *,
         cell: int = SH_CURSOR,
     ) -> None:
-        self.cycle = max(1, cycle)
+        self._cycle = max(1, cycle)
+        self._said = 0
+        self._cycle_cell = _CYCLES.get(cell, -1)
         self._fd = segment.fd
         self._byte = column_byte(column)
         self._shared = segment.shared(column)
@@ -71,6 +78,20 @@ class Tickets:
         self._level = 0
         self._tries = _TRIES
         self._private = os.getpid()  # each worker from another place, so that they do not add up
+
+    @property
+    def cycle(self) -> int:
+        return self._cycle
+
+    @cycle.setter
+    def cycle(self, cycle: int) -> None:
+        self._cycle = self._said = max(1, cycle)
+        self._say()
+
+    def _say(self) -> None:
+        """Compares with the cell, not with what we said last: another worker may have said something else since."""
+        if self._cycle_cell >= 0 and self._shared[self._cycle_cell] != self._said:
+            self._shared[self._cycle_cell] = self._said
 
     def next(self) -> int:
         """The next ticket: 0.2 us from a lease, about 4 us from the cursor."""
@@ -86,7 +107,10 @@ class Tickets:
 
     def settle(self) -> None:
         """Give back what is left of an old lease. For a slow tick of the worker: without it, that
-        happens at the next ``next``, and a first request elsewhere would skip the rest."""
+        happens at the next ``next``, and a first request elsewhere would skip the rest. And say the
+        cycle again, if we are in use: a worker that saw the members of a moment ago may have spoken last."""
+        if self._said and self._clock() - self._taken_at < LATELY_S:
+            self._say()
         if self._next < self._end and self._clock() >= self._fresh_until:
             self._give_back()
 
@@ -105,7 +129,7 @@ class Tickets:
             return self._private - 1
         try:
             first = self._shared[self._cell]
-            end = lease_end(first, self.cycle, self._level)
+            end = lease_end(first, self._cycle, self._level)
             self._shared[self._cell] = end
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._byte)
@@ -125,7 +149,7 @@ class Tickets:
             if self._shared[self._cell] == self._end:
                 self._shared[self._cell] = self._end = self._next
             else:
-                self._end = self._next + (self._end - self._next) % self.cycle
+                self._end = self._next + (self._end - self._next) % self._cycle
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._byte)
 

@@ -132,9 +132,13 @@ function announce(text, isBad) {
   byId("summary").className = isBad ? "bad" : "";
 }
 
+// From elsewhere reading takes the token: it comes behind the #, which no server sees.
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const headers = token ? { Authorization: `Bearer ${token}` } : {};
+
 async function refresh() {
   try {
-    const answer = await fetch("/api/v1/state", { cache: "no-store" });
+    const answer = await fetch("/api/v1/state", { cache: "no-store", headers });
     const state = await answer.json();
     if (answer.ok) show(state);
     else announce(state.problem || state.error || `status ${answer.status}`, true);

@@ -25,17 +25,17 @@ class Documented(NamedTuple):
 
 TABLE = (
     Documented("{P}:schema", "string", "for good", "Major version of these keys; a newer one is left alone"),
-    Documented("{P}:born", "string", "for good", "When the store was first seen empty; nothing new of a limit is granted for 2 s after"),
+    Documented("{P}:born", "string", "for good", "`time run`: since when this server (its run_id) has known everything; nothing new of a limit is granted for 2 s after"),
     Documented("{P}:machines", "sorted set", "members 60 s", "Machine -> when it was last heard of"),
     Documented("{P}:machine:MACHINE", "hash", "5 s", "What a machine says of itself: version, generation, configuration's digest, workers, since"),
     Documented("{P}:inflight:MACHINE", "hash", "3 s", "POOL/BACKEND -> requests that machine has in flight there; zeros left out"),
-    Documented("{P}:order:POOL:POLICY:DIGEST", "string", "1 day", "Next ticket of a round robin order; DIGEST is of its cycle, so that other members are another order"),
-    Documented("{P}:limit:POOL/BACKEND", "hash", "10 s", "MACHINE -> `slice renewed wanted`: its share of a `max_inflight`"),
+    Documented("{P}:order:POOL:POLICY:DIGEST", "hash", "1 day", "A round robin order, DIGEST is of its members and cycle: `ticket` next (whole cycles left out), `version` counts the changes, `by MACHINE` its last run"),
+    Documented("{P}:limit:POOL/BACKEND@PLACE", "hash", "10 s", "MACHINE -> `slice renewed wanted holds since sequence`: its share of a `max_inflight`"),
     Documented("{P}:operator", "hash", "for good", "POOL/BACKEND -> what operators changed, as JSON"),
     Documented("{P}:operator:generation", "string", "for good", "Counts those changes"),
     Documented("{P}:lease:NAME", "string", "its lease", "Who does NAME for all machines, with its fencing token"),
     Documented("{P}:fence:NAME", "string", "for good", "Counts the tokens given out for NAME"),
-    Documented("{P}:news", "channel", "-", "`order KEY TICKET`, `limit NAME`, `operator GENERATION`: look now"),
+    Documented("{P}:news", "channel", "-", "`order KEY VERSION TICKET ...`, `limit NAME`, `operator GENERATION`: look now"),
 )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ class Keys:
         return f"{self}:order:{pool}:{policy}:{digest}"
 
     def limit(self, backend: str) -> str:
-        """``backend``: ``POOL/BACKEND``."""
+        """``backend``: ``POOL/BACKEND@PLACE``."""
         return f"{self}:limit:{backend}"
 
     @property

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from gevent.monkey import is_module_patched
 from redis import RedisError
 
 from lb.state.store.link import FIRST_RETRY_S, Link, StoreError
 
 _LISTEN_S = 1.0
+_LOOK_S = 0.005
 _log = logging.getLogger("lb.store")
 
 
@@ -41,10 +43,19 @@ class News:
                 with self._link.listener as listener:
                     listener.subscribe(self._link.keys.news)
                     while self._link.is_up:
-                        self._hear(listener.get_message(timeout=_LISTEN_S))
+                        self._listen(listener)
             except (StoreError, RedisError, OSError):
                 pass  # the link finds out for itself what is wrong, and says it
             gevent.sleep(FIRST_RETRY_S)
+
+    def _listen(self, listener: Any) -> None:
+        """In a process that gevent has not patched, waiting in redis-py would stop every greenlet: then by looking."""
+        if is_module_patched("socket"):
+            self._hear(listener.get_message(timeout=_LISTEN_S))
+            return
+        message = listener.get_message(timeout=0)
+        self._hear(message)
+        gevent.sleep(0 if message else _LOOK_S)
 
     def _hear(self, message: dict[str, Any] | None) -> None:
         if message is None:

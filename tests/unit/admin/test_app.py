@@ -137,7 +137,7 @@ def test_unknown_paths(client: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
-def test_nothing_can_be_changed(client: Client, method: str) -> None:
+def test_state_cannot_be_changed(client: Client, method: str) -> None:
     answer = client.open(
         "/api/v1/state", method=method, headers={"Host": "localhost"}, environ_overrides={"REMOTE_ADDR": "127.0.0.1"}
     )

@@ -1,0 +1,76 @@
+"""Which machines share a store, what each says of itself, and how their configurations differ. Pure.
+
+A machine says a digest of each of its pools, so that another one can name the pool that differs.
+Nothing is merged by name alone: round robin orders, limits and inflight carry what they are about in their own keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lb.model import Config, Pool
+
+ALIVE_S = 3.0
+"""Heard of within this time: three beats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """``pools``: digests by pool. ``generation`` counts that machine's own publications."""
+
+    name: str
+    version: str
+    generation: int
+    workers: int
+    pools: Mapping[str, str]
+
+
+def digest(pool: Pool) -> str:
+    """Of who is in the pool and how it is balanced; weights and states are operators' to change, and left out."""
+    members = sorted((backend.id, *backend.place, backend.max_inflight, backend.backup) for backend in pool.backends)
+    return hashlib.sha256(json.dumps([pool.policy, members]).encode()).hexdigest()[:12]
+
+
+def described(name: str, version: str, generation: int, config: Config) -> Machine:
+    pools = {pool.id: digest(pool) for pool in config.pools}
+    return Machine(name, version, generation, config.workers, pools)
+
+
+def to_fields(machine: Machine) -> dict[str, str]:
+    """As they stand in the machine's hash."""
+    return {
+        "version": machine.version,
+        "generation": str(machine.generation),
+        "workers": str(machine.workers),
+        "pools": json.dumps(machine.pools, sort_keys=True),
+    }
+
+
+def from_fields(name: str, fields: Mapping[str, str]) -> Machine | None:
+    """None if that machine has said nothing (yet), or nothing that we understand."""
+    try:
+        pools = json.loads(fields["pools"])
+        if not isinstance(pools, dict):
+            return None
+        known = {str(pool): str(value) for pool, value in pools.items()}
+        return Machine(name, fields["version"], int(fields["generation"]), int(fields["workers"]), known)
+    except (KeyError, ValueError, RecursionError):
+        return None
+
+
+def differences(ours: Machine, others: Mapping[str, Machine]) -> tuple[str, ...]:
+    """One sentence per machine whose pools are not ours, for people; empty if all are alike."""
+    return tuple(text for name in sorted(others) if (text := _difference(ours.pools, others[name])))
+
+
+def _difference(ours: Mapping[str, str], other: Machine) -> str:
+    parts = (
+        ("missing there", sorted(ours.keys() - other.pools.keys())),
+        ("missing here", sorted(other.pools.keys() - ours.keys())),
+        ("different", sorted(id for id in ours.keys() & other.pools.keys() if ours[id] != other.pools[id])),
+    )
+    said = ", ".join(f"{what}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}" for what, ids in parts if ids)
+    return f"machine {other.name} has other pools ({said})" if said else ""
