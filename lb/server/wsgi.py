@@ -30,6 +30,7 @@ from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.request import NO_HEAD, RequestFields, RequestHead, parse_request
 from lb.proxy.answer import NO_BODY, Answer
 from lb.proxy.body import INPUT_PIECE_BYTES, INPUT_PIECE_TIMEOUT_S, InputBody
+from lb.proxy.connection import KEPT_HEAD_BYTES
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -133,7 +134,7 @@ class Application:
             exchange.caller = known[1]
             return head
         exchange.caller = describe(head.fields, head.authority, peer, scheme, runtime.trusted)
-        if head.authority is head.fields.host:
+        if head.authority is head.fields.host and len(head.fields.block) <= KEPT_HEAD_BYTES:
             if len(self._seen) >= _MAX_SEEN:
                 self._seen.clear()
             self._seen[peer, scheme] = head.fields, exchange.caller
