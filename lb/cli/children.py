@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lb.supervisor.reaper import signal_name
+
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.05
 _libc = ctypes.CDLL(None)
@@ -36,7 +38,7 @@ class Child:
             return "still runs"
         if ended.si_code == os.CLD_EXITED:
             return f"ended with exit code {ended.si_status}"
-        return f"ended by {signal.Signals(ended.si_status).name}"
+        return f"ended by {signal_name(ended.si_status)}"
 
     def _ended(self) -> os.waitid_result | None:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)

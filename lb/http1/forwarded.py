@@ -20,6 +20,8 @@ VIA = b"1.1 lb"
 _MAX_HOPS = 64
 _is_request_id = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 _is_traceparent = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+_is_plain_name = re.compile(rb"[A-Za-z0-9._-]+").fullmatch
+"""Of a host: all that may stand in Forwarded without quotes and without being taken for more (RFC 7239 section 4)."""
 _is_host = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}").fullmatch
 
 
@@ -146,9 +148,13 @@ def _rightmost_untrusted(hops: list[bytes], peer: bytes, trusted: TrustedProxies
     return client, known
 
 
+def _escaped(text: bytes) -> bytes:
+    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
 def _lines(chain: bytes, client: bytes, peer: bytes, host: bytes, scheme: bytes, identity: dict[bytes, bytes]) -> bytes:
     node = b'"[%b]"' % peer if b":" in peer else peer or b"unknown"
-    named = b"" if not host else b';host="%b"' % host if b":" in host else b";host=%b" % host
+    named = b"" if not host else b";host=%b" % host if _is_plain_name(host) else b';host="%b"' % _escaped(host)
     element = b"for=%b%b;proto=%b" % (node, named, scheme)
     earlier = identity.get(b"forwarded", b"")
     via = identity.get(b"via", b"")

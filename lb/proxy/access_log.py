@@ -20,6 +20,7 @@ from time import gmtime, monotonic, strftime, time
 from typing import Literal
 
 from lb.http1.request import NO_HEAD
+from lb.proxy.body import InputBody
 from lb.proxy.exchange import Exchange
 from lb.state.layout import W_LOG_DROPPED
 
@@ -68,6 +69,7 @@ class AccessLogWriter:
         self.path = path
         self._counters = counters
         self._format: Callable[[Exchange, float], str] = _json_line if style == "json" else _combined_line
+        self._tells_fields = style == "combined"
         self._is_on = bool(path)
         if is_elsewhere:
             self.open()
@@ -85,8 +87,16 @@ class AccessLogWriter:
         self._has_complained = self._fd < 0
 
     def add(self, exchange: Exchange) -> None:
+        """Takes a request that is over, and lets go of what no line tells: its body and its fields, which may be
+        128 KiB each, and with ``interim`` its connection."""
         if not self._is_on:
             return
+        exchange.interim = None
+        body = exchange.body
+        if not isinstance(body, InputBody) or body.is_done:  # a WSGI server may still be reading one
+            exchange.body = None
+        if not self._tells_fields:
+            exchange.head.fields = NO_HEAD.fields
         pending = self._pending
         pending.append(exchange)
         if len(pending) >= BATCH_LINES:

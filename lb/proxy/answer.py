@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from lb.errors import AnswerAborted
 from lb.http1.chunked import ChunkedDecoder, ChunkError
 from lb.proxy.deadlines import NEVER
-from lb.proxy.stream import BULK_BYTES, TURN_MASK
+from lb.proxy.stream import BULK_BYTES, TURN_MASK, TURN_S
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
@@ -51,7 +51,7 @@ class BodyReader(ABC):
     The connection goes back to its member only after an exact end.
     """
 
-    __slots__ = ("_pieces", "connection", "exchange", "is_done", "reusable", "trailers")
+    __slots__ = ("_pieces", "_turned_at", "connection", "exchange", "is_done", "reusable", "trailers")
 
     def __init__(self, connection: BackendConnection, exchange: Exchange, *, reusable: bool) -> None:
         self.connection = connection
@@ -59,6 +59,7 @@ class BodyReader(ABC):
         self.reusable = reusable
         self.is_done = False
         self._pieces = 0
+        self._turned_at = monotonic()
         self.trailers: tuple[tuple[bytes, bytes], ...] = ()
 
     @abstractmethod
@@ -68,11 +69,13 @@ class BodyReader(ABC):
     def _recv(self) -> bytes:
         exchange = self.exchange
         member = self.connection.member
-        exchange.deadline.set(monotonic() + member.pool.timeouts.idle_s, "upstream_truncated")
+        now = monotonic()
+        exchange.deadline.set(now + member.pool.timeouts.idle_s, "upstream_truncated")
         self._pieces += 1
         try:
-            if not self._pieces & TURN_MASK:
+            if not self._pieces & TURN_MASK or now - self._turned_at >= TURN_S:
                 self.connection.let_others()
+                self._turned_at = monotonic()
             if exchange.upload is not None:
                 return exchange.upload.recv()
             return self.connection.recv(BULK_BYTES)

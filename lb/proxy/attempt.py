@@ -41,7 +41,8 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
     except Expired as expired:
         if expired.reason != "connect_timeout":
             raise
-        member.refused()
+        if monotonic() - started >= member.pool.timeouts.connect_s:  # and not the request's own time that was over
+            member.refused()
         raise AttemptError("connect_timeout", member.name, NOTHING_SENT) from expired
     sent_at = monotonic()
     exchange.connect_s += sent_at - started

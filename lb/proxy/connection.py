@@ -15,7 +15,7 @@ from lb.http1.forwarded import Caller, TrustedProxies
 from lb.http1.request import RequestFields
 from lb.model import Listener, ListenerTimeouts
 from lb.proxy.core import Core
-from lb.proxy.deadlines import NEVER, Deadline, Sweeper
+from lb.proxy.deadlines import Deadline, Sweeper
 from lb.proxy.stream import Stream
 
 
@@ -53,6 +53,9 @@ _CLOSING_STATES = (7, 8)
 """TCP_CLOSE and TCP_CLOSE_WAIT of Linux's net/tcp_states.h."""
 UNKNOWN_CALLER = Caller(b"", b"http", b"", b"", b"", b"")
 
+KEPT_HEAD_BYTES = 2048
+"""Of a head that is remembered while its connection is idle, or its client is away: browsers send half a kilobyte."""
+
 
 class ClientConnection(Stream):
     """``buffer``: bytes read but not used yet. ``fields``: of the last request, and ``caller``: what came of
@@ -64,7 +67,6 @@ class ClientConnection(Stream):
         "buffer",
         "caller",
         "entrance",
-        "expires",
         "fields",
         "gone",
         "identity",
@@ -72,6 +74,7 @@ class ClientConnection(Stream):
         "is_new",
         "is_parked",
         "keeper",
+        "parked_at",
         "peer",
         "server",
         "socket_peer",
@@ -93,10 +96,17 @@ class ClientConnection(Stream):
         self.is_new = True
         self.is_parked = False
         self.is_answering = False
-        self.expires = NEVER
+        self.parked_at = 0.0
         self.gone: Deadline | None = None
         self.server: Deadline | None = None
         """The deadline, and so the greenlet, of whoever serves it now."""
+
+    def forget_much(self) -> None:
+        """An idle connection does not keep a large head for the chance that it is repeated."""
+        fields = self.fields
+        if fields is not None and len(fields.block) > KEPT_HEAD_BYTES:
+            self.fields = self.identity = self.trusted = None
+            self.caller = UNKNOWN_CALLER
 
     def on_unexpected(self) -> None:
         """Parked: the next request begins. Served: more than was asked for; if that is the client's end,

@@ -60,7 +60,11 @@ class Front:
         self._of_client: Counter[tuple[str, bytes]] = Counter()
         """Open connections by listener and client, whether there is a limit now or not: a reload may bring one."""
         self._idle: list[Runner] = []
-        self._parked: dict[ClientConnection, None] = {}
+        self._parked: dict[str, dict[ClientConnection, None]] = {}
+        """By listener, whose time they share; in the order they were parked in, and so of their expiry."""
+        self._drained_at = 0.0
+        self._most_idle_s = NEVER
+        """Beside the listener's own time, from the drain on."""
         self._watched: set[ClientConnection] = set()
         sweeper.every_sweep(self._close_expired)
         sweeper.every_sweep(self._look_after_watched)
@@ -74,6 +78,7 @@ class Front:
         self._of_client[who] += 1
         connection = ClientConnection(sock, self, peer, entrance)
         self.open.add(connection)
+        self._parked.setdefault(entrance.id, {})
         self.machine.worker_cells.counters[W_ACCEPTED] += 1
         self._count_open()
         self.park(connection)
@@ -95,15 +100,16 @@ class Front:
 
     def park(self, connection: ClientConnection) -> None:
         connection.server = None
+        connection.forget_much()
         connection.is_parked = True
-        connection.expires = self.sweeper.now + connection.entrance.timeouts.keep_alive_s
-        self._parked[connection] = None
+        connection.parked_at = self.sweeper.now
+        self._parked[connection.entrance.id][connection] = None
         connection.arm()
 
     def wake(self, connection: ClientConnection) -> None:
         """On the hub: a parked connection can be read."""
         connection.is_parked = False
-        del self._parked[connection]
+        del self._parked[connection.entrance.id][connection]
         if self._idle:
             runner = self._idle.pop()
         else:
@@ -140,7 +146,7 @@ class Front:
     def close(self, connection: ClientConnection) -> None:
         if connection in self.open:
             self.open.discard(connection)
-            self._parked.pop(connection, None)
+            self._parked[connection.entrance.id].pop(connection, None)
             connection.still_there()
             connection.close()
             self._leave(connection)
@@ -152,13 +158,20 @@ class Front:
         cells.inflight[cells.slot] = len(self.open)
 
     def _close_expired(self, now: float) -> None:
-        """Parked connections stand in the order they were parked in, so in that of their expiry as long
-        as listeners have the same timeout; one with a longer one holds back those behind it, no more."""
-        while self._parked:
-            connection = next(iter(self._parked))
-            if connection.expires > now:
-                return
-            self.close(connection)
+        for parked in self._parked.values():
+            expired = []
+            for connection in parked:
+                if self._expires(connection) > now:
+                    break
+                expired.append(connection)
+            for connection in expired:
+                self.close(connection)
+
+    def _expires(self, connection: ClientConnection) -> float:
+        """Asked anew at each sweep: a reload or a drain may change it."""
+        parked_at = connection.parked_at
+        usual = parked_at + connection.entrance.timeouts.keep_alive_s
+        return min(usual, max(parked_at, self._drained_at) + self._most_idle_s)
 
     def watch(self, connection: ClientConnection) -> None:
         """It has sent more than its request while that is served: an end behind those bytes shows no other way."""
@@ -174,6 +187,5 @@ class Front:
 
     def drain(self, idle_s: float) -> None:
         """Each open connection serves at most one more request, if that comes within ``idle_s``."""
-        until = monotonic() + idle_s
-        for connection in self._parked:
-            connection.expires = min(connection.expires, until)
+        self._drained_at = monotonic()
+        self._most_idle_s = idle_s

@@ -13,6 +13,7 @@ import socket as constants
 import termios
 from array import array
 from bisect import bisect_left
+from contextlib import suppress
 from time import monotonic, monotonic_ns
 from typing import Any
 
@@ -244,10 +245,9 @@ class Member:
         return self._secure(sock, address)
 
     def _secure(self, sock: Any, address: tuple[int, Any]) -> BackendConnection:
-        assert self._tls is not None
         connection = BackendConnection(sock, self._hub, self, address)
         try:
-            connection.start_tls(self._tls, self.pool.tls.server_name or self.backend.host)
+            connection.start_tls(self._context(), self.pool.tls.server_name or self.backend.host)
         except BaseException as error:
             connection.close()
             if isinstance(error, (OSError, ValueError)):
@@ -255,6 +255,12 @@ class Member:
                 raise AttemptError("backend_tls", str(error), Retryable(nothing_sent=True)) from error
             raise
         return connection
+
+    def _context(self) -> Any:
+        """As the CA file is now; the last good one while it cannot be read."""
+        with suppress(OSError):
+            self._tls = backend_context(self.pool.tls)
+        return self._tls
 
     def _tls_failed(self, error: Exception) -> None:
         """Said once a minute: which certificate is wrong, and how, is in no metric."""

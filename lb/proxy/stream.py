@@ -30,6 +30,8 @@ _switch: Final = greenlet.switch.__get__
 """To the hub without gevent's own ``Hub.switch``, which asks each greenlet for a ``switch_out`` that ours do not have."""
 RECV_BYTES: Final = 16 * 1024
 BULK_BYTES: Final = 256 * 1024
+TURN_S: Final = 0.005
+"""Nor longer than this at a time: what a piece costs is its sender's choice (chunks of one byte: 12 ms in 128 KiB)."""
 TURN_MASK: Final = 7
 """``not count & TURN_MASK``: every eighth piece or request that nobody had to wait for, ``let_others``."""
 
@@ -123,11 +125,13 @@ class Stream:
     def let_others(self) -> None:
         """One turn for everybody else. A loop that never waits, because its peer is always as quick as we are, calls
         it now and then: else nobody on this hub would be served, no deadline kept, and the watchdog end it."""
-        callback = self._hub.loop.run_callback(getcurrent().switch)
+        timer = self._hub.loop.timer(0)  # no callback: up to fifty of those run before the sockets are looked at
+        timer.start(getcurrent().switch)
         try:
             self._to_hub()
         finally:
-            callback.stop()
+            timer.stop()
+            timer.close()
 
     def recv(self, size: int = RECV_BYTES) -> bytes:
         while True:

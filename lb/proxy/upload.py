@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from lb.proxy.stream import BULK_BYTES, wait_either
+from lb.proxy.stream import BULK_BYTES, TURN_S, wait_either
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Exchange
@@ -40,11 +40,13 @@ class Upload:
         """
         connection = self._connection
         steps = 0
+        turned_at = monotonic()
         while not self._has_failed and not self._is_done():
             steps += 1
-            if not steps & _TURN_MASK:
+            if not steps & _TURN_MASK or monotonic() - turned_at >= TURN_S:
                 self._exchange.deadline.set(monotonic() + connection.member.pool.timeouts.idle_s, "backend_timeout")
                 connection.let_others()
+                turned_at = monotonic()
             try:
                 return connection.recv_now(BULK_BYTES)
             except BlockingIOError:

@@ -39,15 +39,20 @@ class CertificateStore:
         """For a greenlet: follows the files forever."""
         while True:
             gevent.sleep(CHECK_S)
-            if self._look() != self._stamps:
-                try:
-                    self.reload()
-                except (OSError, ValueError) as error:
-                    self._stamps = self._look()
-                    _log.error("certificate=%s kept the old one: %s", self._certificates[0].cert, error)
-                else:
-                    for path in dict.fromkeys(certificate.cert for certificate in self._certificates):
-                        _log.info("certificate=%s in use, good until %s", path, _decoded(path).get("notAfter", "?"))
+            self._follow()
+
+    def _follow(self) -> None:
+        stamps = self._look()
+        if stamps == self._stamps:
+            return
+        try:
+            self.reload()
+        except (OSError, ValueError) as error:
+            self._stamps = stamps  # of before: what is written meanwhile is looked at next time
+            _log.error("certificate=%s kept the old one: %s", self._certificates[0].cert, error)
+            return
+        for path in dict.fromkeys(certificate.cert for certificate in self._certificates):
+            _log.info("certificate=%s in use, good until %s", path, _good_until(path))
 
     def reload(self) -> None:
         """Reads all files; OSError or ssl.SSLError (an OSError) if one is unusable, then nothing changed."""
@@ -63,7 +68,7 @@ class CertificateStore:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        context.load_cert_chain(certificate.cert, certificate.key)
+        context.load_cert_chain(certificate.cert, certificate.key, password=_no_passphrase)
         _set_sni_callback(context, self._choose)
         return context
 
@@ -95,6 +100,19 @@ def subject_names(path: str) -> list[str]:
     if names:
         return names
     return [value for part in decoded.get("subject", ()) for key, value in part if key == "commonName"]
+
+
+def _good_until(path: str) -> str:
+    """``?`` if the file is gone again."""
+    try:
+        return str(_decoded(path).get("notAfter", "?"))
+    except (OSError, ValueError):
+        return "?"
+
+
+def _no_passphrase() -> str:
+    """Instead of OpenSSL's question on the terminal, for which the whole worker would wait."""
+    raise OSError("the key has a passphrase, nobody can type one here: store it without")
 
 
 def _decoded(path: str) -> dict[str, Any]:

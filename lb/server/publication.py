@@ -43,7 +43,7 @@ class Publication:
 def _publish() -> str:
     source = os.environ.get("LB_CONFIG", "lb.yaml")
     done = subprocess.run(
-        [sys.executable, "-m", "lb.state.publish", source], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "lb.supervisor.publisher", source], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ConfigError(done.stderr.strip().splitlines() or [f"{source}: cannot be published"])

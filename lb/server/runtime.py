@@ -27,7 +27,7 @@ from lb.proxy.connection import Entrance
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.exchange import Exchange
-from lb.proxy.member import Member, literal_address
+from lb.proxy.member import Member
 from lb.proxy.pool import LivePool, TicketSource
 from lb.proxy.resolver import Resolver
 from lb.proxy.router import Router, StrictRouter
@@ -79,9 +79,11 @@ class Runtime:
         self._retired = RetiredSegments()
         self.entrances: list[Entrance] = []
         """Of this worker's listeners; a reload tells them."""
+        self._resolver = Resolver(self._named_members)
+        self._prepared = self._first_generation
+        self._preparing: Any = None
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
-        self._resolver = Resolver(self._named_members)
 
     # --- shared state
 
@@ -95,8 +97,10 @@ class Runtime:
             raise
 
     def start(self) -> None:
-        """Begins to follow changes; after the fork, on the worker's hub."""
+        """Begins to follow changes; after the fork, on the worker's hub. Waits for the addresses of named backends,
+        for a bounded time."""
         self.sweeper.every_sweep(self._follow)
+        self._resolver.first_round()
         gevent.spawn(self._resolver.run)
 
     def beat(self) -> None:
@@ -126,11 +130,15 @@ class Runtime:
 
     def _reload(self, generation: int, now: float) -> None:
         """Moves to the snapshot file's generation; ``generation`` is the one that the segment announces."""
+        if self._preparing is not None and not self._preparing.ready():
+            return
         kept, members = self.snapshot, self._members
         try:
             snapshot = snapshots.read(self.snapshot_path)
             if snapshot.generation == kept.generation:  # the header is ahead of the file
                 self._missed = self._missed.once_more(generation, now)
+                return
+            if self._has_to_prepare(snapshot):
                 return
             self.snapshot = snapshot
             self.segment.refresh()
@@ -155,6 +163,18 @@ class Runtime:
             len(snapshot.config.pools),
             len(snapshot.config.routes),
         )
+
+    def _has_to_prepare(self, snapshot: Snapshot) -> bool:
+        """Whether it names hosts whose addresses nobody has asked for: that is done first, once, for a bounded time,
+        so that no backend is without an address only because it is new."""
+        if snapshot.generation == self._prepared:
+            return False
+        self._prepared = snapshot.generation
+        backends = [backend for pool in snapshot.config.pools for backend in pool.backends]
+        unknown = [backend for backend in backends if not self._resolver.known(backend)]
+        if unknown:
+            self._preparing = gevent.spawn(self._resolver.prepare, unknown)
+        return bool(unknown)
 
     def _rejoin(self) -> None:
         """The segment was deleted, replaced or damaged: count in a new one."""
@@ -218,7 +238,7 @@ class Runtime:
             member = old.get(key)
             if member is None or member.pool.tls != pool.tls:
                 member = Member(backend, pool, column, self.hub)
-                member.addresses = literal_address(backend)
+                member.addresses = self._resolver.known(backend)
             else:
                 member.backend, member.pool = backend, pool
                 member.use_cells(column)

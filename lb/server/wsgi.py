@@ -29,7 +29,8 @@ from lb.http1.fields import MAX_HEAD_BYTES
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.request import NO_HEAD, RequestFields, RequestHead, parse_request
 from lb.proxy.answer import NO_BODY, Answer
-from lb.proxy.body import INPUT_PIECE_TIMEOUT_S, InputBody
+from lb.proxy.body import INPUT_PIECE_BYTES, INPUT_PIECE_TIMEOUT_S, InputBody
+from lb.proxy.connection import KEPT_HEAD_BYTES
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -37,6 +38,7 @@ from lb.proxy.local import phrase
 from lb.proxy.routes import wanted_upgrade
 from lb.server import deaf_client
 from lb.server.deaf_client import DeafClient, shut_down
+from lb.server.parting import announce_end, linger
 from lb.server.runtime import Runtime
 from lb.state.segment import SegmentError
 
@@ -132,7 +134,7 @@ class Application:
             exchange.caller = known[1]
             return head
         exchange.caller = describe(head.fields, head.authority, peer, scheme, runtime.trusted)
-        if head.authority is head.fields.host:
+        if head.authority is head.fields.host and len(head.fields.block) <= KEPT_HEAD_BYTES:
             if len(self._seen) >= _MAX_SEEN:
                 self._seen.clear()
             self._seen[peer, scheme] = head.fields, exchange.caller
@@ -142,9 +144,11 @@ class Application:
         self, environ: Environ, start_response: StartResponse, exchange: Exchange, core: Core, answer: Answer
     ) -> Iterable[bytes]:
         is_unfinished = exchange.body is not None and not exchange.body.is_done
+        ends = answer.close or exchange.head is NO_HEAD or (is_unfinished and not _is_read_by_the_server(exchange))
         fields = _response_fields(answer)
-        if answer.close or is_unfinished:
+        if ends or is_unfinished:
             fields.append(("Connection", "close"))
+        is_told = (ends or exchange.head.wants_close) and announce_end(start_response)
         start_response(_status_line(answer), fields)
         if environ["REQUEST_METHOD"] == "HEAD" or answer.framing == NO_BODY or answer.reader is None:
             sends_body = environ["REQUEST_METHOD"] != "HEAD" and answer.framing != NO_BODY
@@ -153,7 +157,9 @@ class Application:
                 answer.reader.abort()
             core.record(exchange)
             pieces = [answer.first] if sends_body else []
-            return ClosingIterator(pieces, [lambda: _settle(exchange, environ)]) if is_unfinished else pieces
+            if not ends:
+                return pieces
+            return ClosingIterator(pieces, [lambda: _settle(exchange, environ, lingers=is_told)])
         sweeper = self._runtime().sweeper
         sweeper.deadlines.add(exchange.deadline)
         deaf = DeafClient(environ.get("gunicorn.socket"), deaf_client.WRITE_S)
@@ -162,7 +168,7 @@ class Application:
             [
                 deaf.leave,
                 lambda: sweeper.deadlines.discard(exchange.deadline),
-                lambda: _close(exchange, core, answer, environ),
+                lambda: _close(exchange, core, answer, environ, lingers=ends and is_told),
             ],
         )
 
@@ -202,24 +208,34 @@ def _not_configured(start_response: StartResponse, error: Exception) -> Iterable
     return [body]
 
 
-def _close(exchange: Exchange, core: Core, answer: Answer, environ: Environ) -> None:
+def _close(exchange: Exchange, core: Core, answer: Answer, environ: Environ, *, lingers: bool) -> None:
     if answer.reader is not None:
         if not answer.reader.is_done and not exchange.reason:
             exchange.reason = "client_gone"
         answer.reader.abort()
     core.record(exchange)
     if not exchange.reason:
-        _settle(exchange, environ)
+        _settle(exchange, environ, lingers=lingers)
 
 
-def _settle(exchange: Exchange, environ: Environ) -> None:
-    """An answer is out whole: the server goes on with this connection, and must be the only one who reads from it.
+def _is_read_by_the_server(exchange: Exchange) -> bool:
+    """Nobody reads the rest of this body, and the server does so in no time, to go on with the connection."""
+    body, fields = exchange.body, exchange.head.fields
+    is_idle = isinstance(body, InputBody) and not body.stream.is_reading
+    return is_idle and not fields.chunked and fields.content_length <= INPUT_PIECE_BYTES
+
+
+def _settle(exchange: Exchange, environ: Environ, *, lingers: bool) -> None:
+    """An answer is out whole: the server goes on with this connection, or (``lingers``) ends it, and must be the only one
+    who reads from it.
 
     A client that sends no more would hold it for ever: one that had its time for a piece has no more of it."""
+    sock = environ.get("gunicorn.socket")
+    is_over = lingers and linger(sock)
     if not isinstance(exchange.body, InputBody) or not exchange.body.stream.is_reading:
         return
-    left_s = 0.0 if exchange.reason == "body_timeout" else exchange.body_timeout_s
-    end = gevent.spawn_later(left_s, _end_input, environ.get("gunicorn.socket"))
+    left_s = 0.0 if is_over or exchange.reason == "body_timeout" else exchange.body_timeout_s
+    end = gevent.spawn_later(left_s, _end_input, sock)
     try:
         exchange.body.stream.settle()
     finally:

@@ -37,4 +37,12 @@ def _orphans() -> Iterator[tuple[int, int]]:
 def describe(status: int) -> str:
     """How a process ended, for a log line."""
     code = os.waitstatus_to_exitcode(status)
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    return f"exit code {code}" if code >= 0 else signal_name(-code)
+
+
+def signal_name(number: int) -> str:
+    """Real-time signals but the first and the last have none of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

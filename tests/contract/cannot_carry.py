@@ -84,6 +84,7 @@ WERKZEUG: dict[str, Lost] = {
     "host-twice": JOINED,
     "head-too-many-fields": JOINED,
     "close-when-asked": NO_CONNECTION,
+    "close-when-asked-among-other-things": NO_CONNECTION,
     "http-1-0-closes": NO_CONNECTION,
     "http-1-0-keep-alive": NO_CONNECTION,
     "two-after-each-other": NO_CONNECTION,

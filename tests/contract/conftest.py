@@ -181,6 +181,6 @@ def find_subject(request: pytest.FixtureRequest) -> Callable[[str], Subject]:
 
     def find(name: str) -> Subject:
         found: Balancer | Subject = request.getfixturevalue(name)
-        return Live(found.port, ends_connections=name in WORKERS) if isinstance(found, Balancer) else found
+        return Live(found.port) if isinstance(found, Balancer) else found
 
     return find

@@ -14,9 +14,9 @@ CANARY = b"GET / HTTP/1.1\r\nHost: canary.test\r\n\r\n"
 CANARY_BODY = b"the canary sings"
 """Answered by the balancer itself; tells whether a connection can still be used."""
 
-
 CLOSE_S = 1.0
-"""How long a connection that is to end may take to do so."""
+"""How long a connection that is to end may take to do so. Less than stock gunicorn's ``keepalive`` of 2 s, which
+ends any connection."""
 
 
 class Subject(Protocol):
@@ -26,23 +26,18 @@ class Subject(Protocol):
 
 
 class Live:
-    """A balancer on a port. Unless it ``ends_connections`` itself, a server in front of it decides that: then a
-    connection that should have ended may go on, but it must be in order."""
+    """A balancer on a port."""
 
-    def __init__(self, port: int, *, ends_connections: bool) -> None:
+    def __init__(self, port: int) -> None:
         self._port = port
-        self._ends_connections = ends_connections
 
     def converse(self, case: Case, stage: Stage) -> Heard:
         with RawClient(self._port, source=case.peer) as client:
             speaker = _Speaker(client, case, stage)
             if all(map(speaker.take, case.steps)):
                 speaker.read_answers()
-                speaker.part(is_awaited=self._ends_connections)
-            heard = speaker.heard()
-            if not (heard.is_closed or self._ends_connections):
-                heard.is_closed = None
-            return heard
+                speaker.part()
+            return speaker.heard()
 
 
 class _Speaker:
@@ -100,10 +95,10 @@ class _Speaker:
         while not self._is_satisfied() and self._read():
             pass
 
-    def part(self, *, is_awaited: bool) -> None:
-        """Sees whether the connection ends, if that is its own affair; or whether it can still be used."""
+    def part(self) -> None:
+        """Sees whether the connection ends, or whether it can still be used."""
         if self._case.closes:
-            while is_awaited and not self._is_closed and self._read(CLOSE_S):
+            while not self._is_closed and self._read(CLOSE_S):
                 pass
         elif self._is_satisfied() and not self._is_closed and self._case.wanted:
             self._sing()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.case import Case, check
 from tests.contract.cases.strict import CASES
-from tests.contract.conftest import SUBJECTS, WORKERS, Scene
+from tests.contract.conftest import SUBJECTS, Scene
 from tests.contract.in_process import in_process
 from tests.contract.live import Live, Subject
 from tests.contract.script import PATIENCE_S, script
@@ -23,7 +23,7 @@ def strict(request: pytest.FixtureRequest, scene: Scene, tmp_path_factory: pytes
             yield application
     else:
         with running_balancer(config, request.param) as balancer:
-            yield Live(balancer.port, ends_connections=request.param in WORKERS)
+            yield Live(balancer.port)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,14 +23,28 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Judgement:
-    """``why`` says what was not as wanted, also where ``alt`` allows it."""
+    """``why`` says what was not as wanted, also where ``alt`` allows it. ``statuses``: of all answers, interim ones
+    too. ``requests``: whole ones that the backend saw."""
 
     verdict: Verdict
     why: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = ()
+    requests: int = 0
 
     @property
     def is_good(self) -> bool:
         return self.verdict in ("pass", "alt")
+
+    @property
+    def outcome(self) -> tuple[str, tuple[int, ...], int]:
+        """What two subjects that do the same have the same of; more than one can be good."""
+        return self.verdict, self.statuses, self.requests
+
+
+def differing(one: Mapping[str, Judgement], other: Mapping[str, Judgement]) -> dict[str, str]:
+    """The cases in which two subjects do not do the same, and what each does."""
+    assert one.keys() == other.keys()
+    return {name: f"{one[name]}, {other[name]}" for name in one if one[name].outcome != other[name].outcome}
 
 
 @dataclass(frozen=True)

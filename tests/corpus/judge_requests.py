@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.corpus.answers import UNREADABLE, Seen, final, read_answers
 from tests.corpus.cases import Judgement, RequestCase
@@ -19,6 +20,14 @@ _SILENT = "closed without an answer"
 def judge(case: RequestCase, data: bytes, recorded: Sequence[Recorded], peer: str, *, is_closed: bool) -> Judgement:
     """``recorded``: what the backend saw of this case's client, whose address is ``peer``."""
     answers = read_answers(data, _request_methods(case))
+    judgement = _judgement(case, answers, recorded, peer, is_closed)
+    statuses = tuple(one.status for one in answers)
+    return replace(judgement, statuses=statuses, requests=sum(one.is_complete for one in recorded))
+
+
+def _judgement(
+    case: RequestCase, answers: list[Seen], recorded: Sequence[Recorded], peer: str, is_closed: bool
+) -> Judgement:
     faults = _as_reject(case, answers, recorded, is_closed) if case.expect == "reject" else None
     if faults is None:
         faults = _as_served(case, answers, recorded, peer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.corpus.answers import Seen, final, looks_complete, read_answers
 from tests.corpus.cases import Judgement, ResponseCase
@@ -13,6 +14,13 @@ CANARY = b"canary"
 def judge(case: ResponseCase, data: bytes, canaries: Sequence[bytes], *, is_closed: bool) -> Judgement:
     """``canaries``: all bytes that came back for requests on the same backend afterwards."""
     answers = read_answers(data, [case.method])
+    judgement = _judgement(case, answers, data, canaries, is_closed)
+    return replace(judgement, statuses=tuple(one.status for one in answers))
+
+
+def _judgement(
+    case: ResponseCase, answers: list[Seen], data: bytes, canaries: Sequence[bytes], is_closed: bool
+) -> Judgement:
     first = (final(answers) or [Seen(0)])[0]
     faults = _faults(case, case.expect, answers, first, data, is_closed)
     dangers = _dangers(first, data, canaries)

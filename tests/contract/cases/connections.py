@@ -16,6 +16,13 @@ CASES = [
         closes=True,
     ),
     Case(
+        "close-when-asked-among-other-things",
+        request("/", "Connection: x-hop, Close", "X-Hop: 1"),
+        client=Wanted(fields={"connection": ["close"]}),
+        backend=Saw(fields={"connection": [], "x-hop": []}),
+        closes=True,
+    ),
+    Case(
         "http-1-0-closes",
         request("/", version="1.0"),
         client=Wanted(fields={"connection": ["close"]}),
@@ -71,6 +78,19 @@ CASES = [
         request("/1") + b"GET /2 HTTP/1.1\r\nHost : lb.test\r\n\r\n",
         client=(Wanted(), refusal("bad_request")),
         backend=Saw("GET /1 HTTP/1.1"),
+        closes=True,
+    ),
+    Case(
+        "small-body-that-nobody-reads",
+        request("/teapot", host="fixed.test", method="POST", body=b"hello"),
+        client=Wanted(418, b"short\n"),
+        backend=(),
+    ),
+    Case(
+        "pipelining-bad-then-good",
+        request("/1", host="lb.test/x") + request("/2"),
+        client=refusal("bad_host"),
+        backend=(),
         closes=True,
     ),
     Case("empty-lines-before", b"\r\n\r\n" + request("/after"), backend=Saw("GET /after HTTP/1.1")),

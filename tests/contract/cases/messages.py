@@ -47,14 +47,16 @@ def unavailable() -> Wanted:
 
 
 def refusal(reason: str, *, to: str = "GET", **fields: Sequence[Value]) -> Wanted:
-    """Our own answer for ``reason`` in the default style: JSON with reason and request id."""
+    """Our own answer for ``reason`` in the default style: JSON with reason and request id. One that ends its connection
+    says so."""
     status, text = REASONS[reason].status, REASONS[reason].text
+    closing = {"connection": ["close"]} if REASONS[reason].close else {}
     body = rb'\{"error": "%b", "reason": "%b", "request_id": "(?P<request_id>[0-9a-f]{32})"\}'
     wanted = {name.replace("_", "-"): values for name, values in fields.items()}
     return Wanted(
         status,
         re.compile(body % (re.escape(text).encode(), reason.encode())) if to != "HEAD" else b"",
-        {"content-type": ["application/json"], "x-request-id": [NEW_ID], **wanted},
+        {"content-type": ["application/json"], "x-request-id": [NEW_ID], **closing, **wanted},
         to=to,
     )
 

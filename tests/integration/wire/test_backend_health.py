@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.integration.wire.conftest import Lane
-from tests.support.behaviours import OK, answering
+from tests.support.behaviours import OK, answering, closing_on_accept, closing_unanswered, resetting_on_accept
+from tests.support.fault_origin import Behaviour
 
 SLOW_S = 0.4
 SLOW = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"
@@ -54,3 +58,21 @@ def test_row_54_all_down_is_cheap_and_honest(lane: Lane) -> None:
     assert {one.status for one in answers} == {503}
     assert all(one.value("retry-after") and len(one.body) < 300 for one in answers)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("failing", [resetting_on_accept(), closing_on_accept(), closing_unanswered()])
+def test_row_54_a_request_that_all_fail_is_tried_once_at_each_and_answered_once(lane: Lane, failing: Behaviour) -> None:
+    lane.serve(failing)
+    for number in range(1, 21):
+        answer = lane.exchange("/tried").answer()
+        assert answer.status in (502, 503)
+        assert json.loads(answer.body).keys() == {"error", "reason", "request_id"}
+        assert len(answer.body) < 300
+        assert max(lane.first.connections, lane.second.connections) <= number
+
+
+def test_row_54_what_refuses_is_asked_once_and_then_no_more(lane: Lane) -> None:
+    for number in range(10):
+        assert lane.get(f"/refused/{number}").status == 503
+    attempts = [lane.balancer.wait_for_access(f"{lane.path}/refused/{number}")["attempts"] for number in range(10)]
+    assert attempts == [2] + [0] * 9, "each of both by the first request, and none until a probe found them back"

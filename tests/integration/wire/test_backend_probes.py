@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,12 +16,16 @@ from tests.support.behaviours import OK, answering
 from tests.support.fault_origin import Behaviour, FaultOrigin, fault_origin
 from tests.support.raw_client import get
 from tests.support.recorded import Recorded
+from tests.support.waiting import wait_for
 
 FAILING = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops"
 HEALTH = {"type": "http", "path": "/health", "interval": "300ms", "timeout": "200ms", "rise": 2, "fall": 2}
 FAST_PROBE_S = 0.5
 PROBES_TO_FALL = 4
 """More than it takes."""
+FLAPPING = {"interval": "400ms", "rise": 1, "fall": 1}
+INTERVAL_S, JITTER = 0.4, 0.1
+CHANGES = 4
 
 Origins = dict[str, tuple[FaultOrigin, FaultOrigin]]
 
@@ -37,7 +42,7 @@ def traffic(origin: FaultOrigin) -> list[Recorded]:
 @pytest.fixture(scope="module")
 def origins() -> Iterator[Origins]:
     with ExitStack() as stack:
-        names = ("flapping", "hollow", "shy", "down")
+        names = ("flapping", "toggling", "hollow", "shy", "down")
         yield {name: (stack.enter_context(fault_origin()), stack.enter_context(fault_origin())) for name in names}
 
 
@@ -45,15 +50,17 @@ def origins() -> Iterator[Origins]:
 def balancer(origins: Origins) -> Iterator[Balancer]:
     toggles = itertools.cycle([OK, FAILING, FAILING])
     origins["flapping"][0].serve(saying(lambda: next(toggles), OK))
+    every_probe = itertools.cycle([OK, FAILING])
+    origins["toggling"][0].serve(saying(lambda: next(every_probe), OK))
     origins["hollow"][0].serve(saying(lambda: OK, FAILING))
     origins["shy"][0].serve(saying(lambda: FAILING, OK))
-    for name in ("flapping", "hollow", "shy"):
+    for name in ("flapping", "toggling", "hollow", "shy"):
         origins[name][1].serve(saying(lambda: OK, OK))
     pools = {
         name: {
             "backends": [f"http://127.0.0.1:{origin.port}" for origin in pair],
             "policy": "round_robin",
-            "health": HEALTH,
+            "health": HEALTH | (FLAPPING if name == "toggling" else {}),
         }
         for name, pair in origins.items()
     }
@@ -71,6 +78,30 @@ def test_row_52_a_flapping_health_endpoint_costs_no_request(balancer: Balancer) 
     while time.monotonic() < ends_at:
         statuses.append(get(balancer.port, "/flapping").status)
     assert set(statuses) == {200}
+
+
+def test_row_52_each_change_of_a_verdict_is_counted_and_there_is_one_per_interval_at_most(
+    balancer: Balancer, origins: Origins
+) -> None:
+    flapping, steady = (f"127.0.0.1:{origin.port}" for origin in origins["toggling"])
+    first, began = transitions(balancer, flapping), time.monotonic()
+    wait_for("some changes more", lambda: transitions(balancer, flapping) >= first + CHANGES)
+    last, took_s = transitions(balancer, flapping), time.monotonic() - began
+    assert last - first <= took_s / (INTERVAL_S * (1 - JITTER)) + 1
+    wait_for("the log to say as much", lambda: changes_told(balancer, flapping) == transitions(balancer, flapping))
+    assert (transitions(balancer, steady), changes_told(balancer, steady)) == (0, 0)
+
+
+def transitions(balancer: Balancer, backend: str) -> int:
+    """As the metrics count them."""
+    metrics = get(balancer.ports["status"], "/metrics").body.decode()
+    (count,) = re.findall(rf'^lb_health_transitions_total{{pool="toggling",backend="{backend}"}} (\d+)$', metrics, re.M)
+    return int(count)
+
+
+def changes_told(balancer: Balancer, backend: str) -> int:
+    """The first verdict is none."""
+    return len(re.findall(rf"health backend=toggling/{backend} verdict=\w+ was=(?:up|down) ", balancer.log()))
 
 
 def test_row_53_good_probes_do_not_hide_failing_traffic(balancer: Balancer, origins: Origins) -> None:

@@ -73,13 +73,14 @@ def test_row_25_the_server_ends_what_sends_no_head_without_a_word(stock: Stock, 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
 def test_row_26_the_server_s_connection_ends_behind_the_408_too(stock: Stock, framing: str) -> None:
-    """The application has no connection to close, but ends what is read from it."""
+    """The application has no connection to close, but tells the server to, and ends what is read from it."""
     origin = stock.origins["quick"]
     whole = len(origin.complete())
     with RawClient(stock.port) as client:
         client.send(request("/quick", method="POST", fields=[framing]) + b"5\r\nhello\r\n")
         received = client.receive(idle_s=10)
-    assert received.answer("POST").status == 408
+    answer = received.answer("POST")
+    assert (answer.status, answer.values("connection")) == (408, ["close"])
     assert (received.is_closed, received.was_reset) == (True, False)
     assert PIECE_TIMEOUT_S * 0.9 < received.elapsed_s < PIECE_TIMEOUT_S + SLACK_S
     assert origin.wait_until(lambda one: len(one.complete()) == whole)
@@ -140,6 +141,15 @@ def test_row_31_a_half_closed_client_gets_its_answer_however_late(stock: Stock) 
         received = client.receive(idle_s=10)
     assert (received.answer().status, received.answer().body) == (200, b"ok 0\n")
     assert received.elapsed_s >= LATE_S * 0.9
+    assert (received.is_closed, received.was_reset) == (True, False)
+
+
+def test_a_refusal_reaches_a_client_that_still_sends_what_nobody_wants(stock: Stock) -> None:
+    """More than both kernels keep: unless it is read, the connection's end is a reset that overtakes the answer."""
+    with RawClient(stock.port) as client:
+        client.send(request("/quick", method="BREW", body=bytes(16 * MIB)))
+        received = client.receive(idle_s=10)
+    assert received.answer("POST").status == 501
     assert (received.is_closed, received.was_reset) == (True, False)
 
 

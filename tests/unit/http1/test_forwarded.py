@@ -279,3 +279,9 @@ def test_what_is_remembered_of_addresses_is_bounded() -> None:
     for i in range(10_100):
         assert (b"10.%d.%d.1" % (i // 256, i % 256)) in trusted
     assert len(trusted._known) <= 10_001
+
+
+@pytest.mark.parametrize("host", [b"x,for=10.0.0.1", b"x;proto=https", b"lb.test:80", b"a=b", b"[::1]:80", b"a'b"])
+def test_a_host_never_adds_to_forwarded(host: bytes) -> None:
+    said = lines_of(told(peer=b"198.51.100.1", host=host).lines)["forwarded"]
+    assert said == f'for=198.51.100.1;host="{host.decode()}";proto=http'

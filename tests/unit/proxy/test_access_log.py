@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -23,11 +25,12 @@ from lb.http1.forwarded import Caller
 from lb.http1.request import NO_HEAD, RequestHead, parse_fields
 from lb.model import Route
 from lb.proxy.access_log import BATCH_LINES, MAX_TEXT_BYTES, AccessLogWriter, combined_text, json_text
+from lb.proxy.body import InputBody, WireBody
 from lb.proxy.deadlines import Deadline
 from lb.proxy.exchange import Exchange
 from lb.proxy.routes import LiveRoute, healthy
 from lb.state.layout import W_LOG_DROPPED
-from tests.support.scripted import directory, head_of
+from tests.support.scripted import ScriptedStream, directory, head_of
 from tests.unit.proxy.live import IDS
 
 Style = Literal["json", "combined"]
@@ -166,6 +169,36 @@ def test_combined_of_what_was_no_request(log: Any, tmp_path: Path) -> None:
     assert only_line(log("combined"), finished(NO_HEAD, client=b"", status=400), tmp_path).endswith(
         b'] "-" 400 0 "-" "-" - - - - - - 250000 ' + IDS[0]
     )
+
+
+# --- what is kept of a request until its line is written
+
+
+@pytest.mark.parametrize("style", ["json", "combined"])
+def test_bodies_do_not_wait_for_their_line(style: Style, log: Any, tmp_path: Path) -> None:
+    head = head_of("POST /a HTTP/1.1", "Content-Length: 60000", "User-Agent: curl/8")
+    body = WireBody(ScriptedStream(), head.fields)  # type: ignore[arg-type]
+    body.start(bytes(10_000))
+    exchange = finished(head, body=body, interim=print, bytes_in=10_000, reason="client_gone")
+    writer = log(style)
+    writer.add(exchange)
+    assert (exchange.body, exchange.interim) == (None, None)
+    assert (exchange.head.fields.block == b"") is (style == "json"), "what only the other style tells"
+    writer.flush()
+    assert (b'"bytes_in":10000' if style == "json" else b'"curl/8"') in (tmp_path / "access.log").read_bytes()
+
+
+@pytest.mark.parametrize("length", [3, 4])
+def test_a_body_that_a_wsgi_server_still_reads_stays(length: int, log: Any) -> None:
+    """``lb.server.wsgi`` waits for it when the answer is out."""
+    body = InputBody(io.BytesIO(b"abc"), length)
+    with contextlib.suppress(BlockingIOError):
+        body.stream.recv_now(3)
+    body.stream.settle()
+    assert body.read()
+    exchange = finished(head_of(), body=body)
+    log().add(exchange)
+    assert exchange.body is (None if length == 3 else body)
 
 
 # --- hostile bytes

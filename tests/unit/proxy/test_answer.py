@@ -44,6 +44,9 @@ class Connection(ScriptedStream):
     def close(self) -> None:
         self.is_closed = True
 
+    def let_others(self) -> None:
+        """On a slow machine a reader may have had its time; nobody else is here."""
+
     @property
     def fate(self) -> str:
         assert not (self.member.kept and self.is_closed)

@@ -66,6 +66,22 @@ def noting(others: Others, seen: list[int]) -> Any:
     return note
 
 
+def test_a_turn_is_long_enough_for_sockets_and_timers(hub: Any) -> None:
+    """Not only for what is ready anyway: else nothing would be read and no deadline kept beside a busy loop."""
+    told: list[str] = []
+    with tcp_pair() as (ours, _), tcp_pair() as (other, far):
+        stream = Stream(ours, hub)
+        watcher, timer = hub.loop.io(other.fileno(), 1), hub.loop.timer(0)
+        watcher.start(lambda: (told.append("socket"), watcher.stop()))
+        timer.start(lambda: told.append("timer"))
+        far.sendall(b"x")
+        for _ in range(3):
+            stream.let_others()
+        watcher.close()
+        timer.close()
+    assert sorted(told) == ["socket", "timer"]
+
+
 def test_pipelined_requests_that_are_answered_here(sweeper: Sweeper, others: Others) -> None:
     seen: list[int] = []
     note = noting(others, seen)

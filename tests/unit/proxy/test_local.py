@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -68,6 +69,20 @@ def test_every_reason_in_every_style(reason: str, style: ErrorStyle) -> None:
             said = json.loads(answer.first)
             assert said["error"] == known.text
             assert said.get("request_id", request_id.decode()) == request_id.decode()
+
+
+def test_row_54_the_body_of_a_refusal_is_rendered_once_however_many_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = []
+
+    def render(told: object, dumps: Callable[[object], str] = json.dumps) -> str:
+        rendered.append(told)
+        return dumps(told)
+
+    monkeypatch.setattr(json, "dumps", render)
+    ids = [b"%032x" % number for number in range(50)]
+    bodies = [error_answer("no_backend", "json", request_id).first for request_id in ids]
+    assert len(rendered) <= 1
+    assert [json.loads(body)["request_id"].encode() for body in bodies] == ids
 
 
 def test_405_says_what_is_allowed() -> None:

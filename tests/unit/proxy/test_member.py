@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -13,7 +15,7 @@ import gevent
 import pytest
 
 from lb.errors import AttemptError
-from lb.model import Backend, Pool, PoolTimeouts
+from lb.model import Backend, BackendTls, Pool, PoolTimeouts
 from lb.proxy import member as member_module
 from lb.proxy.cells import private_cells
 from lb.proxy.deadlines import NEVER, Deadline, Expired
@@ -33,6 +35,7 @@ from lb.state.layout import (
     SH_REFUSED_NS,
     bucket,
 )
+from tests.support.certificates import self_signed
 from tests.support.fault_origin import fault_origin
 from tests.support.scripted import black_hole
 from tests.unit.proxy.live import UNPROBED
@@ -426,3 +429,27 @@ def test_of_a_unix_socket_it_cannot_be_told(tmp_path: Path, deadline: Deadline) 
         assert connection.never_took(10) is False
         connection.close()
         member.close()
+
+
+def test_a_hundred_tls_members_share_one_context() -> None:
+    """One takes tens of milliseconds and most of a megabyte: a reload that adds a hundred must not stop a worker."""
+    started = time.monotonic()
+    members = [member_of(Backend(str(port), scheme="https", host="127.0.0.1", port=port)) for port in range(1, 101)]
+    assert len({id(member._context()) for member in members}) == 1
+    assert time.monotonic() - started < 1.0
+
+
+def test_a_ca_file_that_changes_is_read_again_and_one_that_goes_is_remembered(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = self_signed(tmp_path / "a", "a.test")[0], self_signed(tmp_path / "b", "b.test")[0]
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(Path(first).read_bytes())
+    member = member_of(Backend("b", scheme="https", host="127.0.0.1", port=1), tls=BackendTls(ca=str(ca)))
+    before = member._context()
+    ca.write_bytes(Path(second).read_bytes())
+    os.utime(ca, ns=(1, 1))
+    after = member._context()
+    assert before is not after and before.get_ca_certs() != after.get_ca_certs()
+    ca.unlink()
+    assert member._context() is after

@@ -100,3 +100,42 @@ def test_a_real_name_is_looked_up_off_the_hub(hub: Any) -> None:
     assert Resolver(lambda: [member]).resolve_all()
     assert {address[0] for _, address in member.addresses} <= {"127.0.0.1", "::1"}
     assert member.addresses
+
+
+class Slow(Names):
+    """Of which those without an answer never come back."""
+
+    def __call__(self, host: str, port: int) -> Addresses:
+        if host.partition(".")[0] not in self.known:
+            gevent.sleep(3600)
+        return super().__call__(host, port)
+
+
+def test_a_name_that_nobody_answers_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.05)
+    dead, good = member_of("dead.test"), member_of("a.test")
+    resolver = resolver_of(Slow(a=v4("192.0.2.1")), dead, good)
+    resolver.first_round()
+    assert (dead.addresses, good.addresses) == ((), v4("192.0.2.1"))
+
+
+def test_a_name_of_many_is_asked_for_once() -> None:
+    members = [member_of("a.test") for _ in range(5)]
+    names = Names(a=v4("192.0.2.1"))
+    assert resolver_of(names, *members).resolve_all()
+    assert names.asked == ["a.test"] and all(member.addresses for member in members)
+
+
+def test_what_a_new_configuration_names_is_known_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.05)
+    resolver = resolver_of(Slow(a=v4("192.0.2.1")))
+    new, dead, literal = (Backend("b", host=host, port=80) for host in ("a.test", "dead.test", "192.0.2.9"))
+    resolver.prepare((new, dead, literal))
+    assert [resolver.known(one) for one in (new, dead, literal)] == [v4("192.0.2.1"), (), v4("192.0.2.9")]
+
+
+def test_a_name_that_does_not_resolve_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    resolver = resolver_of(Names(), member_of("a.test"))
+    for _ in range(3):
+        resolver.resolve_all()
+    assert len([line for line in caplog.messages if "a.test" in line]) == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import ssl
+from dataclasses import replace
 from typing import Any
 
 import gevent
 import pytest
 
-from lb.model import ListenerTimeouts, PoolTimeouts
+from lb.model import Listener, ListenerTimeouts, PoolTimeouts
 from lb.proxy import date
 from lb.proxy.answer import Answer
 from lb.proxy.deadlines import Sweeper
@@ -229,6 +230,33 @@ def test_a_drain_lets_one_more_request_through(sweeper: Sweeper) -> None:
         assert read_all(idle) == b""
 
 
+def test_a_drain_waits_no_longer_for_those_that_are_served_as_it_begins(sweeper: Sweeper) -> None:
+    """Their answers had begun, and so do not say that the connection ends."""
+    with serving(sweeper, HELLO) as served, served.client() as client:
+        served.front.drain(0.02)
+        client.sendall(GET)
+        assert one_answer(client).startswith(b"HTTP/1.1 200")
+        assert read_all(client) == b""
+
+
+def test_idle_connections_follow_a_reload_that_keeps_them_less_long(sweeper: Sweeper) -> None:
+    with serving(sweeper, HELLO) as served:
+        entrance = served.entrance(ListenerTimeouts(keep_alive_s=60.0))
+        with served.client(entrance) as silent, served.client(entrance) as served_once:
+            served_once.sendall(GET)
+            one_answer(served_once)
+            entrance.follow(Listener("traffic", "traffic", (), timeouts=ListenerTimeouts(keep_alive_s=0.01)))
+            assert (read_all(silent), read_all(served_once)) == (b"", b"")
+
+
+def test_a_listener_that_keeps_its_connections_longer_holds_back_nobody_elses(sweeper: Sweeper) -> None:
+    with serving(sweeper, HELLO) as served:
+        other = replace(served.entrance(ListenerTimeouts(keep_alive_s=0.02)), id="other")
+        with served.client(), served.client(other) as client:
+            assert read_all(client) == b""
+            assert len(served.front.open) == 1
+
+
 # --- who may come in
 
 
@@ -439,3 +467,13 @@ def test_a_body_streams_through(sweeper: Sweeper) -> None:
         assert answer.body == b"".join(body[i::8] for i in range(8))
         wait_until(lambda: served.log.exchanges)
         assert (served.log.exchanges[0].bytes_in, served.log.exchanges[0].bytes_out) == (len(body), len(body))
+
+
+def test_an_idle_connection_forgets_a_large_head_and_remembers_a_usual_one(sweeper: Sweeper) -> None:
+    with serving(sweeper, HELLO) as served, served.client() as client:
+        for fill, is_kept in ((b"", True), (b"".join(b"X-%d: %b\r\n" % (i, b"y" * 4000) for i in range(10)), False)):
+            client.sendall(b"GET / HTTP/1.1\r\nHost: lb.test\r\n" + fill + b"\r\n")
+            assert one_answer(client).startswith(b"HTTP/1.1 200")
+            (idle,) = served.front.open
+            wait_until(lambda: idle.is_parked)  # noqa: B023
+            assert (idle.fields is not None) is is_kept

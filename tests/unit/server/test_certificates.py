@@ -13,6 +13,12 @@ from pathlib import Path
 import gevent
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from lb.model import Certificate
 from lb.server import certificates
@@ -142,3 +148,36 @@ def test_a_broken_pair_keeps_the_old_one_until_it_is_whole_again(
     made(tmp_path / "renewed", "renewed.test", "second.test")
     replace(tmp_path / "second", tmp_path / "renewed")
     wait_for(watched, "renewed.test", "renewed.test")
+
+
+def test_a_file_that_is_gone_when_its_end_is_told_ends_nothing(
+    store: CertificateStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(store, "_stamps", ())
+    monkeypatch.setattr(store, "reload", lambda: None)
+    monkeypatch.setattr(certificates, "_decoded", lambda path: (_ for _ in ()).throw(ssl.SSLError("gone")))
+    store._follow()
+    assert "good until ?" in caplog.text
+
+
+def test_what_is_written_while_a_bad_pair_is_read_is_read_next(
+    store: CertificateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_written() -> None:
+        os.utime(tmp_path / "first" / Path(store._certificates[0].cert).name)
+        raise OSError("half written")
+
+    monkeypatch.setattr(store, "_stamps", ())
+    monkeypatch.setattr(store, "reload", half_written)
+    store._follow()
+    assert store._look() != store._stamps
+
+
+def test_a_key_with_a_passphrase_is_an_error_and_no_question(tmp_path: Path) -> None:
+    pair = made(tmp_path / "locked", "locked.test")
+    key = load_pem_private_key(Path(pair.key).read_bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    Path(pair.key).write_bytes(locked)
+    with pytest.raises(OSError, match="has a passphrase"):
+        CertificateStore([pair])
