@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 # program:Debian package, for each program that a test starts and this repository does not bring.
-TEST_PROGRAMS=(gcc:gcc ss:iproute2 ip:iproute2 iptables:iptables slowhttptest:slowhttptest unshare:util-linux prlimit:util-linux)
+TEST_PROGRAMS=(gcc:gcc ss:iproute2 ip:iproute2 iptables:iptables slowhttptest:slowhttptest unshare:util-linux prlimit:util-linux
+  redis-server:redis-server redis-sentinel:redis-sentinel)
 ORACLE=gunicorn_h1c==0.6.9
 # By a plain path: the finder that setuptools would install instead costs every process of ours 13 ms.
 EDITABLE=(--config-settings editable_mode=compat --editable)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import lb
 from lb.health.checker import VERDICT_NAMES
 from lb.health.probe import ProbeResult
 from lb.metrics.machine import DRAINING, READY
@@ -98,7 +99,7 @@ def describe_store(sync: Sync, own: str) -> Json:
         for one in others.values()
     ]
     store = {"address": str(link.address), "is_up": link.is_up, "problem": link.problem}
-    return {"machine": own, "machines": machines, "store": store}
+    return {"machine": own, "version": lb.__version__, "machines": machines, "store": store}
 
 
 def _controller(segment: Segment, now_ns: int) -> Json:

@@ -63,7 +63,9 @@ def _store(store: Json) -> Text:
 
 def machines_table(state: Json) -> Table:
     table = Table("machine", "version", "generation", "workers", box=None, pad_edge=False)
-    table.add_row(f"{state['machine']} (this one)", "", str(state["generation"]), str(len(state["workers"])))
+    table.add_row(
+        f"{state['machine']} (this one)", state["version"], str(state["generation"]), str(len(state["workers"]))
+    )
     for one in state["machines"]:
         table.add_row(*(Text(str(one[key])) for key in ("name", "version", "generation", "workers")))
     return table

@@ -1,15 +1,21 @@
 """Keeps the round robin orders of this machine and the others one order each: the hands of ``lb.state.store.order``.
 
-Looks at the cursors a hundred times a second, which is a memory read each; only those that were moved cost more, and no
-worker ever waits for it. A machine that is busy keeps its own order undisturbed: it pushes and moves only at looks that
-find the cursor where the last one did, or after such a look. Without the store nothing is touched: each machine goes on alone.
+A timer of the hub looks at the cursors a hundred times a second, which is a memory read each, and no worker ever waits for
+it; only when it finds one that was moved does the greenlet wake that talks to the store. A machine that is busy keeps
+its own order undisturbed: it pushes and moves at looks that find a cursor where the last one did, and pushes at the first
+that does not. Without the store nothing is touched: each machine goes on alone.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import gevent
+from gevent.event import Event
 
 from lb.model import Config, Pool, Snapshot
 from lb.state.layout import (
@@ -29,6 +35,8 @@ from lb.state.store.order import Answer, Known, Report, Step, digest, moved, rea
 LOOK_S = 0.010
 IDLE_LOOK_S = 0.020
 """After ``IDLE_AFTER_S`` without a ticket. Leaves 30 ms of the 50 that requests are promised to be apart."""
+TELL_APART_S = 0.015
+"""Less than two looks: with many pools there is always somebody to tell of, and a call costs as much as fifty looks."""
 IDLE_AFTER_S = 1.0
 POLL_S = 1.0
 """All orders are asked for so often, for news may be lost, and so may keys."""
@@ -43,6 +51,7 @@ _CELLS = {
 }
 _HALF = (1 << 31) - 1
 _NEVER = float("-inf")
+_log = logging.getLogger("lb.store")
 
 
 class _Order:
@@ -106,14 +115,19 @@ class Orders:
     news = "order"
 
     def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
-        self.interval_s = LOOK_S
+        self.interval_s = 0.0
+        self.look_s = LOOK_S
         self._link = link
         self._clock = clock
         self._segment: Segment | None = None
         self._life = 0
         self._orders: list[_Order] = []
         self._by_key: dict[str, _Order] = {}
-        self._polled_at = self._cycles_at = self._moved_at = _NEVER
+        self._untold: list[_Order] = []
+        self._polled_at = self._told_at = self._cycles_at = self._moved_at = _NEVER
+        self._wake = Event()
+        self._timer: Any = None
+        link.on_up.append(self._wake.set)
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         orders = []
@@ -128,22 +142,63 @@ class Orders:
         self._look_at_cycles()
 
     def round(self) -> None:
+        """Waits until there is something to tell or to ask."""
+        self._watch()
+        self._wake.wait(POLL_S)
+        self._wake.clear()
+        self.tell()
+
+    def tell(self) -> None:
+        """What the looks have found; and now and then, and as soon as the store is up, all of it."""
+        if not self._link.is_up:
+            self._polled_at = _NEVER
+            return
+        self._told_at = now = self._clock()
+        is_poll = now - self._polled_at >= POLL_S
+        told, self._untold = list(self._by_key.values()) if is_poll else self._untold, []
+        for first in range(0, len(told), MOST_AT_ONCE):
+            self._tell(told[first : first + MOST_AT_ONCE])
+        if is_poll:
+            self._polled_at = now
+
+    def look(self) -> bool:
+        """A glance at the cursors, in the hub: waits for nothing and nobody. Whether there is something to tell."""
         now = self._clock()
         if now - self._cycles_at >= CYCLES_S:
             self._cycles_at = now
             self._look_at_cycles()
-        if not self._link.is_up:
-            self._polled_at = _NEVER
-            self.interval_s = CYCLES_S  # the link wakes us
-            return
-        due = self._look(now)
-        if now - self._polled_at >= POLL_S:
-            due = list(self._by_key.values())
-        for first in range(0, len(due), MOST_AT_ONCE):
-            self._tell(due[first : first + MOST_AT_ONCE])
-        if due and now - self._polled_at >= POLL_S:
-            self._polled_at = now
-        self.interval_s = LOOK_S if now - self._moved_at < IDLE_AFTER_S else IDLE_LOOK_S
+        self.look_s = LOOK_S if now - self._moved_at < IDLE_AFTER_S else IDLE_LOOK_S
+        if not self._link.is_up or now - self._told_at < TELL_APART_S:
+            return False
+        found = [one for one in self._orders if one.is_due or one.cells[one.cursor_cell] != one.seen]
+        self._untold = [order for order in found if self._visit(order, now)]
+        for order in self._untold:
+            order.is_due = True  # until it has been told: the next look may come first
+        return bool(self._untold)
+
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._timer = gevent.get_hub().loop.timer(self.look_s, self.look_s)
+            self._timer.start(self._on_time)
+
+    def _unwatch(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
+
+    def _on_time(self) -> None:
+        before_s = self.look_s
+        try:
+            if self.look():
+                self._wake.set()
+        except Exception:  # noqa: BLE001  the outer edge: the next round starts the timer again
+            _log.exception("orders: a look failed")
+            self._unwatch()
+        else:
+            if self.look_s != before_s:
+                self._unwatch()
+                self._watch()
 
     def _look_at_cycles(self) -> None:
         for order in self._orders:
@@ -157,11 +212,6 @@ class Orders:
         order.enter(order.cells[order.cycle_cell])
         order.is_due = True
         self._by_key[order.key] = order
-
-    def _look(self, now: float) -> list[_Order]:
-        """Those that have something to tell."""
-        found = [one for one in self._orders if one.is_due or one.cells[one.cursor_cell] != one.seen]
-        return [order for order in found if self._visit(order, now)]
 
     def _visit(self, order: _Order, now: float) -> bool:
         cursor: int = order.cells[order.cursor_cell]
@@ -229,6 +279,7 @@ class Orders:
 
     def end(self) -> None:
         """The others know all that was taken here."""
+        self._unwatch()
         reports = [order for order in self._by_key.values() if order.is_in_doubt or order.step() is Step.PUSH]
         for first in range(0, len(reports), MOST_AT_ONCE):
             self._tell(reports[first : first + MOST_AT_ONCE])

@@ -204,7 +204,9 @@ class LivePool:
             if self._reserve(i):
                 return self.members[i]
             left.remove(i)
-        raise AttemptError("backend_full" if self.is_full(excluded) else "no_backend", self.pool.id, NOTHING_SENT)
+        # Not whether they are full now: a place that was given back meanwhile makes nobody's request hopeless.
+        may_be_asked = any(self.members[i] not in excluded for i in self.eligible)
+        raise AttemptError("backend_full" if may_be_asked else "no_backend", self.pool.id, NOTHING_SENT)
 
     def _reserve(self, i: int) -> bool:
         """Claims first and looks at the sum after: of workers that take the last place in the same moment some, or all,

@@ -121,7 +121,8 @@ def running_balancer(
     listeners = {name: {"bind": f"127.0.0.1:{ports[name]}", **listener} for name, listener in listeners.items()}
     with tempfile.TemporaryDirectory(prefix="lb-test-") as directory:
         state_dir = Path(directory)
-        whole = {"workers": 1, "state": {"dir": directory}, **config, "listeners": listeners}
+        state = {"dir": directory, **config.get("state", {})}
+        whole = {"workers": 1, **config, "state": state, "listeners": listeners}
         file = state_dir / "lb.yaml"
         file.write_text(json.dumps(whole, indent=1))
         with contextlib.ExitStack() as stack:

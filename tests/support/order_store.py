@@ -64,6 +64,7 @@ class OrderLink:
         self.name = name
         self.keys = Keys("t")
         self.is_up = True
+        self.on_up: list[Callable[[], None]] = []
         self.loses_answers = False
         self.meanwhile: Callable[[], None] | None = None
         """Done once, between the store's answer and its arrival."""

@@ -100,9 +100,12 @@ class Link:
         return self._asked(step)
 
     def _asked(self, step: Callable[[Any], T]) -> T:
+        client = self._client
         try:
-            return step(self._client)
+            return step(client)
         except (RedisError, OSError) as error:
+            if client is not self._client:  # closed under us: what was wrong with it has been said
+                raise StoreDown(f"the store {self.address} went away") from error
             text = self._text(error)
             if self.is_about_one_call(error):
                 raise StoreError(text) from error
@@ -133,7 +136,7 @@ class Link:
 
     def _try(self) -> None:
         try:
-            self._close()
+            # The client before is let go of, not closed: others may be in a call on it, which its time-out ends.
             self._client = connect(self.address, self.name)
             self._check_schema(self._client.set(self.keys.schema, SCHEMA, nx=True, get=True))
         except (RedisError, OSError, ValueError) as error:

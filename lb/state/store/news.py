@@ -44,8 +44,15 @@ class News:
                     listener.subscribe(self._link.keys.news)
                     while self._link.is_up:
                         self._listen(listener)
-            except (StoreError, RedisError, OSError):
-                pass  # the link finds out for itself what is wrong, and says it
+            except (
+                StoreError,
+                RedisError,
+                OSError,
+                ValueError,
+            ) as error:  # ValueError: redis-py, of a socket that is gone
+                _log.debug("news: %s", error)  # the link finds out for itself what is wrong, and says it
+            except Exception:  # noqa: BLE001  the outer edge of a loop that has to go on
+                _log.exception("news failed, next try in %g s", FIRST_RETRY_S)
             gevent.sleep(FIRST_RETRY_S)
 
     def _listen(self, listener: Any) -> None:

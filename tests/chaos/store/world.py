@@ -20,8 +20,15 @@ from greenlet import getcurrent, greenlet
 from lb.controller.limits import Limits
 from lb.controller.slice import MS
 from lb.model import Backend, Config, Pool, Snapshot, State, StoreLoss
-from lb.state.layout import H_MACHINES, HEADER_CELLS, SH_FULL_NS, SH_SLICE, SH_SLICE_LOST, SH_SLICE_UNTIL_NS
-from lb.state.layout import SHARED_CELLS
+from lb.state.layout import (
+    H_MACHINES,
+    HEADER_CELLS,
+    SH_FULL_NS,
+    SH_SLICE,
+    SH_SLICE_LOST,
+    SH_SLICE_UNTIL_NS,
+    SHARED_CELLS,
+)
 from lb.state.store.link import StoreDown
 from tests.support.slices import KEYS, SlicesStore
 

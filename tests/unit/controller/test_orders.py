@@ -36,6 +36,7 @@ class Machine:
         self.link = OrderLink(world.store, name)
         self.heard: list[list[str]] = []
         world.store.subscribers.append(self.heard)
+        self.polls_at = 0.0
         self.start_controller()
         self.workers = [self._worker() for _ in range(WORKERS)]
 
@@ -55,7 +56,9 @@ class Machine:
 
     def look(self) -> None:
         with suppress(StoreError):
-            self.part.round()
+            if self.part.look() or self.world.clock.now >= self.polls_at:
+                self.polls_at = self.world.clock.now + POLL_S
+                self.part.tell()
 
     def hear(self) -> None:
         for words in self.heard:
@@ -281,15 +284,16 @@ def test_an_answer_that_comes_after_later_news_is_old(segments: list[Segment]) -
         for machine in (b, c, a):
             machine.hear()
         assert b.take(0) == 1
+        world.clock.now += 2 * LOOK_S
         b.look()
         a.hear()
         c.hear()
 
     assert a.take(0) == 0
     a.link.meanwhile = meanwhile
-    world.clock.now += LOOK_S
-    a.look()
-    a.look()
+    for _ in range(2):
+        world.clock.now += 2 * LOOK_S
+        a.look()
     assert (a.take(0), c.segment.shared(0)[SH_CURSOR]) == (2, 2)
 
 
@@ -389,10 +393,10 @@ def test_it_looks_less_often_where_nothing_goes_on(segments: list[Segment]) -> N
     world.settle()
     a = world.machines[0]
     a.take(0)
-    world.settle(LOOK_S)
-    assert a.part.interval_s == LOOK_S
+    world.settle(3 * LOOK_S)
+    assert a.part.look_s == LOOK_S
     world.settle(1.5)
-    assert a.part.interval_s == IDLE_LOOK_S
+    assert a.part.look_s == IDLE_LOOK_S
     assert IDLE_LOOK_S + LOOK_S < LATE_S
 
 

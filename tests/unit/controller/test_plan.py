@@ -37,11 +37,11 @@ def test_a_poll_ends_before_the_next_begins() -> None:
 
 def test_what_an_operator_disabled_is_asked_nothing() -> None:
     drained, disabled = Backend("a", host="h", port=1, state="drain"), Backend("b", host="h", port=2, state="disabled")
-    wanted = plan(_snapshot(Pool("web", (drained, disabled), policy="adaptive")))
+    wanted = plan(snapshot(Pool("web", (drained, disabled), policy="adaptive")))
     assert list(wanted.probes) == list(wanted.polls) == ["web/a"]
 
 
 def test_weights_and_states_disturb_no_prober() -> None:
-    before = plan(_snapshot(Pool("web", (Backend("a", host="h", port=1),), policy="adaptive")))
-    after = plan(_snapshot(Pool("web", (Backend("a", host="h", port=1, weight=9, state="drain"),), policy="adaptive")))
+    before = plan(snapshot(Pool("web", (Backend("a", host="h", port=1),), policy="adaptive")))
+    after = plan(snapshot(Pool("web", (Backend("a", host="h", port=1, weight=9, state="drain"),), policy="adaptive")))
     assert before == after

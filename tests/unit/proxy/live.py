@@ -11,7 +11,7 @@ import gevent
 
 from lb.http1.forwarded import Caller
 from lb.http1.request import RequestHead
-from lb.model import Backend, Health, Pool
+from lb.model import Backend, Health, Pool, StoreLoss
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
 from lb.proxy.deadlines import Deadline
@@ -67,6 +67,7 @@ def live_pool(
     cursors: Callable[[str], FakeTickets] | None = None,
     clock: Callable[[], float] | None = None,
     workers: int = 1,
+    on_store_loss: StoreLoss | None = None,
     **settings: object,
 ) -> LivePool:
     pool = Pool("web", members, **{"health": UNPROBED, **settings})  # type: ignore[arg-type]
@@ -76,8 +77,9 @@ def live_pool(
     for member in made:
         member.addresses = literal_address(member.backend)
     return LivePool(
-        pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers
-    )
+        pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
+        on_store_loss,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import monotonic_ns
 
 import pytest
@@ -9,18 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import AttemptError
-from lb.model import Backend, Health, Retry
+from lb.model import Backend, Health, Retry, StoreLoss
 from lb.policies.table import POLICIES
 from lb.proxy.member import Member
 from lb.proxy.pool import LivePool, eligible_positions
+from lb.state import layout
 from lb.state.layout import (
     C_RETRIES,
     DOWN,
     SH_CPU_MILLI,
     SH_EJECTED_UNTIL_NS,
+    SH_FULL_NS,
     SH_METRICS_NS,
     SH_PROBE_OK_NS,
     SH_REFUSED_NS,
+    SH_SLICE,
+    SH_SLICE_UNTIL_NS,
     SH_VERDICT,
     UNKNOWN,
     UP,
@@ -228,6 +233,29 @@ def test_of_two_workers_that_take_the_last_place_at_once_none_goes_over() -> Non
     assert list(pool.members[0].inflight)[:2] == [1, 0], "what was too much was given back"
 
 
+class Releasing(list[Member]):
+    """Nobody is excluded. When it is looked at for the third time, another worker's request has ended."""
+
+    def __init__(self, inflight: memoryview) -> None:
+        super().__init__()
+        self.inflight = inflight
+        self.looks = 0
+
+    def __contains__(self, _: object) -> bool:
+        self.looks += 1
+        if self.looks == 3:
+            self.inflight[0] = 0
+        return False
+
+
+def test_who_finds_all_full_may_wait_also_when_one_is_not_any_more() -> None:
+    pool = live_pool(*backends(1, max_inflight=1))
+    pool.members[0].inflight[0] = 1
+    with pytest.raises(AttemptError, match="backend_full"):
+        pool.pick("round_robin", b"", Releasing(pool.members[0].inflight))
+    assert list(pool.members[0].inflight)[:2] == [0, 0]
+
+
 def test_who_loses_a_race_takes_another() -> None:
     pool = live_pool(*backends(1, 2, max_inflight=1))
     pool._fence = Racing(pool.members[0].inflight)
@@ -371,3 +399,56 @@ def test_a_budget_is_for_ten_seconds() -> None:
     assert spent(pool) == 1
     clock.advance(10.0)
     assert spent(pool) == 0
+
+
+# --- limits that machines share
+
+
+def sharing(rule: StoreLoss, **cells: int) -> LivePool:
+    """A pool of one backend with a limit of four, and what the controller has written of it."""
+    pool = live_pool(*backends(1, max_inflight=4), on_store_loss=rule)
+    for name, value in cells.items():
+        pool.members[0].shared[getattr(layout, name)] = value
+    return pool
+
+
+def places(pool: LivePool) -> int:
+    taken = 0
+    with contextlib.suppress(AttemptError):
+        while taken < 9:
+            pool.pick("round_robin", b"", ())
+            taken += 1
+    return taken
+
+
+@pytest.mark.parametrize("rule", ["open", "closed"])
+@pytest.mark.parametrize(("held", "room"), [(0, 0), (3, 3), (9, 4)])
+def test_a_slice_in_force_is_the_limit_but_never_above_what_is_configured(
+    rule: StoreLoss, held: int, room: int
+) -> None:
+    pool = sharing(rule, SH_SLICE=held, SH_SLICE_UNTIL_NS=monotonic_ns() + 60 * SECOND_NS)
+    assert places(pool) == room
+
+
+@pytest.mark.parametrize(("rule", "lost", "room"), [("closed", 2, 0), ("open", 2, 2), ("open", 0, 4), ("open", 9, 4)])
+def test_behind_the_end_of_a_slice_the_rule_for_a_lost_store_holds(rule: StoreLoss, lost: int, room: int) -> None:
+    pool = sharing(rule, SH_SLICE=3, SH_SLICE_UNTIL_NS=monotonic_ns(), SH_SLICE_LOST=lost)
+    assert places(pool) == room
+
+
+def test_before_the_first_slice_nothing_is_taken_for_a_while() -> None:
+    pool = sharing("open")
+    assert places(pool) == 0
+    pool._asked_by_ns = monotonic_ns()
+    assert places(pool) == 4
+
+
+@pytest.mark.parametrize("rule", ["open", "closed", None])
+def test_who_finds_no_place_says_so_where_machines_share(rule: StoreLoss | None) -> None:
+    pool = live_pool(*backends(1, max_inflight=1), on_store_loss=rule)
+    pool.members[0].shared[SH_SLICE], pool.members[0].shared[SH_SLICE_UNTIL_NS] = 1, monotonic_ns() + 60 * SECOND_NS
+    pool.pick("round_robin", b"", ())
+    assert not pool.members[0].shared[SH_FULL_NS]
+    before_ns = monotonic_ns()
+    assert places(pool) == 0
+    assert (pool.members[0].shared[SH_FULL_NS] >= before_ns) == (rule is not None)

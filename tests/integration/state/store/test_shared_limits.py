@@ -1,0 +1,62 @@
+"""Two real balancers of two workers each behind one limit: never above it, nearly all of it used, and each has its part."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.raw_client import get
+from tests.support.redis_server import redis_server
+from tests.support.sharing import Clients, Sharing, sharing
+from tests.support.waiting import wait_for
+
+LIMITS = (1, 3, 10)
+LOAD_S = 4.0
+USED = 0.8
+"""Of the limit, on average. 0.95 to 0.97 on a machine that does nothing else; this one runs other tests too."""
+CLIENTS_PER_PLACE = 1.2
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Sharing]:
+    with redis_server() as server, sharing(server, *LIMITS) as both:
+        yield both
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_never_above_the_limit_and_nearly_all_of_it_is_used(shared: Sharing, limit: int) -> None:
+    count = 1 + int(limit * CLIENTS_PER_PLACE)
+    with contextlib.ExitStack() as stack:
+        both = [stack.enter_context(Clients(balancer, limit, count)) for balancer in shared.balancers]
+        time.sleep(0.5)
+        before = [one.served for one in both]
+        peak = shared.peak(limit).peak
+        time.sleep(LOAD_S)
+        under_load = shared.peak(limit)
+        served = [one.served - was for one, was in zip(both, before, strict=True)]
+    assert max(peak, under_load.peak) == limit
+    assert under_load.average > USED * limit
+    assert min(served) > 0.25 * sum(served), "each has its part, also of one place"
+    assert [one.bodies for one in both] == [[], []], "who found no place has waited for one"
+
+
+def test_one_place_passes_to_who_wants_it(shared: Sharing) -> None:
+    """It takes some tens of milliseconds; a machine that runs other tests too is given a second."""
+    for _ in range(4):
+        for balancer in shared.balancers:
+            started = time.monotonic()
+            assert get(balancer.port, "/k1/0").status == 200
+            assert time.monotonic() - started < 1.0
+    assert shared.peak(1).peak == 1
+
+
+def test_who_is_alone_has_all_of_it(shared: Sharing) -> None:
+    one, other = shared.balancers
+    with Clients(one, 10, 12):
+        wait_for("all of it", lambda: shared.slices(10) == [10, 0], 5.0)
+        with Clients(other, 10, 12):
+            wait_for("half of it", lambda: shared.slices(10) == [5, 5], 5.0)
+    assert shared.peak(10).peak <= 10
