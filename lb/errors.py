@@ -54,7 +54,6 @@ REASONS: dict[str, Answer] = {
     # ours
     "internal_error": Answer(500, "Internal error", "lb", True),
     "draining": Answer(503, "Shutting down", "lb", True, 1),
-    "overloaded": Answer(503, "Too many connections", "lb", True, 1),
     "no_backend": Answer(503, "No backend available", "lb", False, 1),
     "not_probed": Answer(503, "The backends have not been probed yet", "lb", False, 1),
     "no_controller": Answer(503, NO_CONTROLLER, "lb", False, 1),

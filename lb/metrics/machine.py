@@ -28,8 +28,6 @@ from lb.state.layout import (
 from lb.state.reload import Reload
 from lb.state.segment import Segment
 
-READY, DRAINING = 1, 2
-"""Values of SLOT_READY."""
 
 WORKER_COUNTERS = (
     ("lb_connections_accepted_total", "Connections accepted from clients", W_ACCEPTED),

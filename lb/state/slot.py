@@ -44,7 +44,7 @@ class WorkerSlot:
         return self.segment.inflight_view(column)
 
     def beat(self, now_ns: int, generation: int, ready: int) -> bool:
-        """Say that we live, on which generation, and whether we accept (1) or drain (2).
+        """Say that we live, on which generation, and whether we accept (READY) or drain (DRAINING).
 
         False: the slot is not ours any more (somebody who cannot see our pid has freed it, or the
         segment was written over). Then claim a new one and stop writing to this.
