@@ -20,7 +20,6 @@ from lb.state.layout import (
     SH_REFUSED_NS,
     SH_TRANSITIONS,
     SH_VERDICT,
-    UP,
 )
 from lb.state.segment import Segment
 

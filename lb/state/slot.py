@@ -39,10 +39,6 @@ class WorkerSlot:
         """Our counter cells of a column. They go on from where the slot's last process left them."""
         return self.segment.counters(column, self.index)
 
-    def inflight(self, column: int) -> memoryview:
-        """The column's inflight cells; ours is ``[index]``, the sum over all is the machine's."""
-        return self.segment.inflight_view(column)
-
     def beat(self, now_ns: int, generation: int, ready: int) -> bool:
         """Say that we live, on which generation, and whether we accept (READY) or drain (DRAINING).
 
