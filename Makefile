@@ -24,7 +24,8 @@ native:
 
 test:
 	@$(SETUP) test
-	@.venv/bin/lb native --if-possible & compiling=$$!; \
+	@setsid .venv/bin/lb native --if-possible & compiling=$$!; \
+	  trap 'kill -- -$$compiling 2>/dev/null' EXIT; trap 'exit 1' INT TERM; \
 	  $(MAKE) --no-print-directory lint && wait $$compiling
 	@$(PY) -m pytest -n 5 --dist loadfile
 

@@ -1,21 +1,17 @@
 """The one table error -> status, text and machine-readable reason, and the exceptions that carry it.
 
-Pure: who raises knows what went wrong, who catches looks up how to answer. ``whose`` says whose
-fault it was (``client``, ``backend``, ``lb``): metrics and retries read it, nobody parses a text.
+Pure: who raises knows what went wrong, who catches looks up how to answer. Nobody parses a text.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
-
-Fault = Literal["client", "backend", "lb"]
+from typing import NamedTuple
 
 
 class Answer(NamedTuple):
     status: int
     text: str
-    whose: Fault
     close: bool
     """Whether the client's connection must end: its framing can no longer be trusted."""
     retry_after_s: int = 0
@@ -27,48 +23,47 @@ NO_CONTROLLER = (
 )
 REASONS: dict[str, Answer] = {
     # the client's bytes
-    "bad_request": Answer(400, "Bad request", "client", True),
-    "bad_framing": Answer(400, "Bad message framing", "client", True),
-    "bad_host": Answer(400, "Bad or missing Host", "client", True),
-    "bad_target": Answer(400, "Bad request target", "client", True),
-    "ambiguous_path": Answer(400, "Ambiguous request path", "client", False),
-    "bad_chunk": Answer(400, "Bad chunked body", "client", True),
-    "body_truncated": Answer(400, "Request body ended early", "client", True),
-    "bad_proxy_header": Answer(400, "Bad PROXY protocol header", "client", True),
-    "not_tls": Answer(400, "Plain HTTP request sent to an HTTPS port", "client", True),
-    "invalid_algorithm": Answer(400, "Invalid algorithm specified", "client", False),
-    "route_not_found": Answer(404, "Service not found", "client", False),
-    "method_not_allowed": Answer(405, "Method not allowed", "client", False),
-    "head_timeout": Answer(408, "Request head took too long", "client", True),
-    "body_timeout": Answer(408, "Request body took too long", "client", True),
-    "body_too_large": Answer(413, "Request body too large", "client", True),
-    "uri_too_long": Answer(414, "Request target too long", "client", True),
-    "expectation_failed": Answer(417, "Expectation failed", "client", True),
-    "head_too_large": Answer(431, "Request header fields too large", "client", True),
-    "client_gone": Answer(499, "Client closed the connection", "client", True),
-    "too_many_connections": Answer(429, "Too many connections", "client", True, 1),
-    "unknown_method": Answer(501, "Method not implemented", "client", True),
-    "unknown_coding": Answer(501, "Transfer coding not implemented", "client", True),
-    "upgrade_unsupported": Answer(501, "Upgrade not available on this path", "lb", True),
-    "bad_version": Answer(505, "HTTP version not supported", "client", True),
+    "bad_request": Answer(400, "Bad request", True),
+    "bad_framing": Answer(400, "Bad message framing", True),
+    "bad_host": Answer(400, "Bad or missing Host", True),
+    "bad_target": Answer(400, "Bad request target", True),
+    "ambiguous_path": Answer(400, "Ambiguous request path", False),
+    "bad_chunk": Answer(400, "Bad chunked body", True),
+    "body_truncated": Answer(400, "Request body ended early", True),
+    "bad_proxy_header": Answer(400, "Bad PROXY protocol header", True),
+    "not_tls": Answer(400, "Plain HTTP request sent to an HTTPS port", True),
+    "invalid_algorithm": Answer(400, "Invalid algorithm specified", False),
+    "route_not_found": Answer(404, "Service not found", False),
+    "method_not_allowed": Answer(405, "Method not allowed", False),
+    "head_timeout": Answer(408, "Request head took too long", True),
+    "body_timeout": Answer(408, "Request body took too long", True),
+    "body_too_large": Answer(413, "Request body too large", True),
+    "uri_too_long": Answer(414, "Request target too long", True),
+    "expectation_failed": Answer(417, "Expectation failed", True),
+    "head_too_large": Answer(431, "Request header fields too large", True),
+    "client_gone": Answer(499, "Client closed the connection", True),
+    "too_many_connections": Answer(429, "Too many connections", True, 1),
+    "unknown_method": Answer(501, "Method not implemented", True),
+    "unknown_coding": Answer(501, "Transfer coding not implemented", True),
+    "upgrade_unsupported": Answer(501, "Upgrade not available on this path", True),
+    "bad_version": Answer(505, "HTTP version not supported", True),
     # ours
-    "internal_error": Answer(500, "Internal error", "lb", True),
-    "draining": Answer(503, "Shutting down", "lb", True, 1),
-    "overloaded": Answer(503, "Too many connections", "lb", True, 1),
-    "no_backend": Answer(503, "No backend available", "lb", False, 1),
-    "not_probed": Answer(503, "The backends have not been probed yet", "lb", False, 1),
-    "no_controller": Answer(503, NO_CONTROLLER, "lb", False, 1),
+    "internal_error": Answer(500, "Internal error", True),
+    "draining": Answer(503, "Shutting down", True, 1),
+    "no_backend": Answer(503, "No backend available", False, 1),
+    "not_probed": Answer(503, "The backends have not been probed yet", False, 1),
+    "no_controller": Answer(503, NO_CONTROLLER, False, 1),
     # the backend's
-    "connect_failed": Answer(503, "No backend available", "backend", False, 1),
-    "backend_full": Answer(503, "No backend available", "backend", False, 1),
-    "queue_timeout": Answer(503, "No backend available", "backend", False, 1),
-    "connect_timeout": Answer(504, "Backend timeout", "backend", False),
-    "backend_timeout": Answer(504, "Backend timeout", "backend", False),
-    "backend_reset": Answer(502, "Backend closed the connection", "backend", False),
-    "backend_tls": Answer(502, "Backend TLS failed", "backend", False),
-    "bad_response": Answer(502, "Backend sent an invalid response", "backend", False),
-    "response_head_too_large": Answer(502, "Backend response head too large", "backend", False),
-    "upstream_truncated": Answer(502, "Backend response ended early", "backend", True),
+    "connect_failed": Answer(503, "No backend available", False, 1),
+    "backend_full": Answer(503, "No backend available", False, 1),
+    "queue_timeout": Answer(503, "No backend available", False, 1),
+    "connect_timeout": Answer(504, "Backend timeout", False),
+    "backend_timeout": Answer(504, "Backend timeout", False),
+    "backend_reset": Answer(502, "Backend closed the connection", False),
+    "backend_tls": Answer(502, "Backend TLS failed", False),
+    "bad_response": Answer(502, "Backend sent an invalid response", False),
+    "response_head_too_large": Answer(502, "Backend response head too large", False),
+    "upstream_truncated": Answer(502, "Backend response ended early", True),
 }
 
 

@@ -1,14 +1,16 @@
 """Names for the SHARED cells of one backend, as the controller reads and writes them.
 
-The controller is the only writer of all of them but the refused stamp, which workers write. A view
+The controller is the only writer of all of them but the stamps of refusal and ejection, which workers write. A view
 stays valid while its segment grows; after the segment was replaced, new ones are needed.
 """
 
 from __future__ import annotations
 
 from lb.health.load import LoadReport
+from lb.resilience.outlier import MAX_EJECTION_S
 from lb.state.layout import (
     SH_CPU_MILLI,
+    SH_EJECTED_UNTIL_NS,
     SH_LATENCY_US,
     SH_MEMORY_MILLI,
     SH_METRICS_NS,
@@ -18,9 +20,10 @@ from lb.state.layout import (
     SH_REFUSED_NS,
     SH_TRANSITIONS,
     SH_VERDICT,
-    UP,
 )
 from lb.state.segment import Segment
+
+_LONGEST_EJECTION_NS = int(MAX_EJECTION_S * 1e9)
 
 
 class HealthCells:
@@ -55,10 +58,6 @@ class HealthCells:
         """Whether workers leave the backend out because of a refused connect, whatever its verdict."""
         return self.refused_ns > self.probe_ok_ns
 
-    @property
-    def is_up(self) -> bool:
-        return self.verdict == UP and not self.is_refused
-
     def count(self, *, ok: bool) -> None:
         self._cells[SH_PROBES_OK if ok else SH_PROBES_FAILED] += 1
 
@@ -71,9 +70,10 @@ class HealthCells:
 
     def forget_the_future(self, now_ns: int) -> None:
         """Clear stamps of an earlier boot: a segment on disk outlives it, its clock does not, and a
-        refused connect in the future would keep a backend out for days."""
-        for cell in (SH_PROBE_OK_NS, SH_REFUSED_NS):
-            if self._cells[cell] > now_ns:
+        refused connect or an ejection of then would keep a backend out for days."""
+        latest = {SH_PROBE_OK_NS: now_ns, SH_REFUSED_NS: now_ns, SH_EJECTED_UNTIL_NS: now_ns + _LONGEST_EJECTION_NS}
+        for cell, latest_ns in latest.items():
+            if self._cells[cell] > latest_ns:
                 self._cells[cell] = 0
 
 

@@ -209,11 +209,6 @@ def is_forbidden_trailer(name: bytes) -> bool:
     return name in FORBIDDEN_TRAILERS or name.startswith(_FORBIDDEN_PREFIXES)
 
 
-def chunk_head(size_bytes: int) -> bytes:
-    """What stands before a chunk's data (its CRLF comes behind); ``size_bytes`` is never 0: that would end the body."""
-    return b"%x\r\n" % size_bytes
-
-
 def encode_chunk(data: bytes) -> bytes:
     """One chunk; nothing for no data, because an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

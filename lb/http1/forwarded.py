@@ -22,6 +22,7 @@ _is_request_id = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 _is_traceparent = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 _is_plain_name = re.compile(rb"[A-Za-z0-9._-]+").fullmatch
 """Of a host: all that may stand in Forwarded without quotes and without being taken for more (RFC 7239 section 4)."""
+_has_whole_quotes = re.compile(rb'[^"\\]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"\\]*)*').fullmatch
 _is_host = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}").fullmatch
 
 
@@ -157,6 +158,8 @@ def _lines(chain: bytes, client: bytes, peer: bytes, host: bytes, scheme: bytes,
     named = b"" if not host else b";host=%b" % host if _is_plain_name(host) else b';host="%b"' % _escaped(host)
     element = b"for=%b%b;proto=%b" % (node, named, scheme)
     earlier = identity.get(b"forwarded", b"")
+    if not _has_whole_quotes(earlier):  # a proxy has passed it on unread, and ours would be inside its quotes
+        earlier = b""
     via = identity.get(b"via", b"")
     return b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: %b\r\n%bForwarded: %b\r\nVia: %b\r\n" % (
         chain or b"unknown",

@@ -11,6 +11,7 @@ from lb.metrics.family import Family
 from lb.metrics.processes import Place, own_place, parent_of, starters
 from lb.metrics.reading import Counted
 from lb.native.finder import is_compiled
+from lb.state.layout import DRAINING as DRAINING
 from lb.state.layout import (
     H_CONTROLLER_PID,
     H_MACHINES,
@@ -29,11 +30,9 @@ from lb.state.layout import (
     W_TLS_FAILED,
     W_UNDERSCORE_DROPPED,
 )
+from lb.state.layout import READY as READY
 from lb.state.reload import Reload
 from lb.state.segment import Segment
-
-READY, DRAINING = 1, 2
-"""Values of SLOT_READY."""
 
 WORKER_COUNTERS = (
     ("lb_connections_accepted_total", "Connections accepted from clients", W_ACCEPTED),

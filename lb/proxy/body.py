@@ -25,13 +25,14 @@ MIN_RATE_BYTES = 10 * 1024
 
 
 class RequestBody(Protocol):
-    """``stream``: what to wait on while ``read`` has nothing."""
+    """``stream``: what to wait on while ``read`` has nothing. ``underscores``: trailers that were dropped for one."""
 
     is_done: bool
     is_replayable: bool
     expects_continue: bool
     received: int
     rest: bytes
+    underscores: int
 
     @property
     def stream(self) -> Readable: ...
@@ -50,6 +51,7 @@ class Sendable:
 
     def __init__(self) -> None:
         self.is_replayable = True
+        self.underscores = 0
         self._ready = b""
         self._sent = b""
 
@@ -143,6 +145,7 @@ class WireBody(Sendable):
         if decoder.done:
             self.is_done = True
             self.rest = decoder.unused
+            self.underscores = decoder.underscores
             self._ready += encode_trailers(decoder.trailers) if decoder.trailers else LAST_CHUNK
 
     def read(self) -> bool:

@@ -45,6 +45,7 @@ class Keeper(Protocol):
     hub: Any
     sweeper: Sweeper
 
+    def admit(self, connection: ClientConnection) -> bool: ...
     def wake(self, connection: ClientConnection) -> None: ...
     def watch(self, connection: ClientConnection) -> None: ...
 
@@ -66,6 +67,7 @@ class ClientConnection(Stream):
         "authority",
         "buffer",
         "caller",
+        "counted_as",
         "entrance",
         "fields",
         "gone",
@@ -77,7 +79,6 @@ class ClientConnection(Stream):
         "parked_at",
         "peer",
         "server",
-        "socket_peer",
         "trusted",
     )
 
@@ -85,7 +86,8 @@ class ClientConnection(Stream):
         super().__init__(sock, keeper.hub)
         self.keeper = keeper
         self.peer = peer
-        self.socket_peer = peer
+        self.counted_as: tuple[str, bytes] | None = None
+        """The listener and the client whose connection this is, once both are known."""
         self.entrance = entrance
         self.buffer = b""
         self.fields: RequestFields | None = None

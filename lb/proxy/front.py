@@ -71,12 +71,13 @@ class Front:
 
     def accept(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
-        who = (entrance.id, peer)
-        if entrance.max_per_client is not None and self._of_client[who] >= entrance.max_per_client:
+        is_known = not entrance.proxy_protocol
+        if is_known and self._is_one_too_many(entrance, peer):
             self._refuse(sock, entrance)
             return
-        self._of_client[who] += 1
         connection = ClientConnection(sock, self, peer, entrance)
+        if is_known:
+            self._enter(connection)
         self.open.add(connection)
         self._parked.setdefault(entrance.id, {})
         self.machine.worker_cells.counters[W_ACCEPTED] += 1
@@ -90,10 +91,30 @@ class Front:
             with suppress(OSError):
                 sock.send(refused.head + b"Connection: close\r\n\r\n" + refused.first)
         sock.close()
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """A PROXY header has said whose it is. False: one more than that client may have, to be refused."""
+        if self._is_one_too_many(connection.entrance, connection.peer):
+            return False
+        self._enter(connection)
+        return True
+
+    def _is_one_too_many(self, entrance: Entrance, peer: bytes) -> bool:
+        most = entrance.max_per_client
+        if most is None or self._of_client[entrance.id, peer] < most:
+            return False
         self.machine.worker_cells.counters[W_REFUSED] += 1
+        return True
+
+    def _enter(self, connection: ClientConnection) -> None:
+        who = connection.counted_as = (connection.entrance.id, connection.peer)
+        self._of_client[who] += 1
 
     def _leave(self, connection: ClientConnection) -> None:
-        who = (connection.entrance.id, connection.socket_peer)
+        who = connection.counted_as
+        if who is None:
+            return
+        connection.counted_as = None
         self._of_client[who] -= 1
         if self._of_client[who] <= 0:
             del self._of_client[who]

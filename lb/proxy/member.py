@@ -28,7 +28,7 @@ from lb.proxy.deadlines import Deadline, Expired
 from lb.proxy.stream import Stream, connect
 from lb.proxy.tcp_info import CLOSED, tcp_info
 from lb.proxy.tls import backend_context
-from lb.resilience.outlier import ConsecutiveErrors
+from lb.resilience.outlier import ABOUT_THE_REQUEST, ConsecutiveErrors
 from lb.state.layout import (
     BUCKET_BOUNDS_US,
     C_BAD_RESPONSE,
@@ -327,7 +327,7 @@ class Member:
             self.latency.observe_failure(first_byte_s, now)
         else:
             self.latency.observe(first_byte_s, now)
-        return self.errors.failure(now)
+        return self.errors.failure(now) if status not in ABOUT_THE_REQUEST else 0.0
 
     def observe_failure(self, reason: str, took_s: float) -> float:
         """No answer came. Returns for how long to eject (mostly 0.0); refused connects never do."""

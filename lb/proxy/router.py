@@ -164,7 +164,7 @@ def _field(wanted: FieldMatch) -> Condition:
     if wanted.value is None:
         return lambda head: bool(head.fields.values(name))
     if wanted.regex:
-        found = re.compile(wanted.value.encode()).fullmatch
+        found = re.compile(wanted.value.encode(), re.DOTALL).fullmatch
         return lambda head: any(found(value) for value in head.fields.values(name))
     value = wanted.value.encode()
     return lambda head: value in head.fields.values(name)
@@ -183,7 +183,7 @@ def _query(wanted: FieldMatch) -> Condition:
     if wanted.value is None:
         return lambda head: bool(query_values(head, wanted.name))
     if wanted.regex:
-        found = re.compile(wanted.value).fullmatch
+        found = re.compile(wanted.value, re.DOTALL).fullmatch  # as ``lb.config.patterns`` takes it to be
         return lambda head: any(found(value) for value in query_values(head, wanted.name))
     value = wanted.value
     return lambda head: value in query_values(head, wanted.name)

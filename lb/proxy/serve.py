@@ -81,6 +81,10 @@ class RequestServer:
                 _read_proxy_header(connection)
             except RequestError as error:
                 return self._refuse(connection, deadline, error)
+            if not connection.keeper.admit(connection):
+                if entrance.tls is None:
+                    self._tell(connection, deadline, RequestError("too_many_connections"))
+                return False
         if entrance.tls is not None:
             deadline.set(monotonic() + entrance.timeouts.handshake_s, "head_timeout")
             try:
@@ -140,7 +144,7 @@ class RequestServer:
         connection.still_there()
         exchange.status = answer.status
         if exchange.reason == "client_gone":
-            core.record(exchange)
+            self._record(core, exchange)
             return False
         try:
             return self._replier.reply(connection, exchange, answer)
@@ -148,7 +152,13 @@ class RequestServer:
             exchange.reason = exchange.reason or "client_gone"
             raise
         finally:
-            core.record(exchange)
+            self._record(core, exchange)
+
+    def _record(self, core: Core, exchange: Exchange) -> None:
+        body = exchange.body
+        if body is not None and body.underscores:
+            self._machine.worker_cells.counters[W_UNDERSCORE_DROPPED] += body.underscores
+        core.record(exchange)
 
     def _caller(self, connection: ClientConnection, head: RequestHead) -> Caller:
         """Who asks. Worked out anew only when something it depends on differs from the last request."""
@@ -196,6 +206,10 @@ class RequestServer:
     def _refuse(self, connection: ClientConnection, deadline: Deadline, error: RequestError) -> bool:
         """Answers what could not be read as a request, and ends the connection."""
         self._machine.worker_cells.counters[W_HEAD_ERRORS] += 1
+        self._tell(connection, deadline, error)
+        return False
+
+    def _tell(self, connection: ClientConnection, deadline: Deadline, error: RequestError) -> None:
         caller = Caller(connection.peer, connection.entrance.scheme, b"", b"", b"", b"")
         exchange = Exchange(NO_HEAD, caller, self._ids.new(), deadline, monotonic())
         core = connection.entrance.core()
@@ -205,7 +219,6 @@ class RequestServer:
             self._replier.refuse(connection, exchange, answer)
         finally:
             core.record(exchange)
-        return False
 
 
 def _take_body(connection: ClientConnection, exchange: Exchange) -> None:

@@ -1,7 +1,7 @@
 """Passive health: when what real requests saw takes a backend out. Pure; the caller has the clock.
 
-Consecutive gateway errors eject (Envoy's outlier detection, ``consecutive_gateway_failure``): 5 in a
-row, for 30 s times the number of ejections so far, at most 300 s. Who has not been ejected again for
+Errors in a row eject (Envoy's outlier detection, ``consecutive_5xx``): 5 answers 5xx, or none at all but for
+refused connects, for 30 s times the number of ejections so far, at most 300 s. Who has not been ejected again for
 as long as the last ejection took, and the bound on top, starts anew. How many of a pool may be out at
 once is the pool's decision, not this module's.
 """
@@ -11,6 +11,9 @@ from __future__ import annotations
 CONSECUTIVE_ERRORS = 5
 BASE_EJECTION_S = 30.0
 MAX_EJECTION_S = 300.0
+ABOUT_THE_REQUEST = (501, 505)
+"""Not Implemented and HTTP Version Not Supported (RFC 9110 sections 15.6.2 and 15.6.6) are no errors here: whoever asks
+for them would eject backends that are well. No successes either: they would hide the errors of others."""
 
 
 class ConsecutiveErrors:

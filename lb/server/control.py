@@ -9,13 +9,14 @@ import os
 from time import monotonic_ns
 
 from lb.errors import AttemptError, LbError
+from lb.http1.request import RequestHead
 from lb.model import Backend, Health, Pool, PoolTimeouts
 from lb.proxy.answer import Answer
 from lb.proxy.exchange import Exchange
 from lb.proxy.forward import forward
 from lb.proxy.pool import LivePool
 from lb.proxy.routes import Local
-from lb.state.layout import H_CONTROLLER_BEAT_NS, H_STORE, STORE_DOWN
+from lb.state.layout import CONTROL_SOCKET, H_CONTROLLER_BEAT_NS, H_STORE, STORE_DOWN
 from lb.state.segment import Segment
 
 TIMEOUT_S = 5.0
@@ -27,7 +28,7 @@ _NOBODY_THERE = ("connect_failed", "no_backend")
 
 def control_pool(state_dir: str) -> Pool:
     """The built-in pool whose only backend is the controller."""
-    backend = Backend("control", unix_path=os.path.join(state_dir, "control.sock"))
+    backend = Backend("control", unix_path=os.path.join(state_dir, CONTROL_SOCKET))
     timeouts = PoolTimeouts(first_byte_s=TIMEOUT_S, total_s=TIMEOUT_S)
     return Pool("control", (backend,), policy="random", health=Health(type="none"), timeouts=timeouts)
 
@@ -36,13 +37,16 @@ def metrics_from(pool: LivePool) -> Local:
     """The controller's metrics, whatever path was asked for. LbError ``no_controller`` if nobody is there."""
 
     def metrics(exchange: Exchange) -> Answer:
-        exchange.head.target = b"/metrics"
+        asked = exchange.head
+        exchange.head = RequestHead(asked.method, b"/metrics", asked.version_minor, asked.authority, asked.fields)
         try:
             return forward(exchange, pool, "random")
         except AttemptError as error:
             if error.reason in _NOBODY_THERE:
                 raise LbError("no_controller", error.detail) from error
             raise
+        finally:
+            exchange.head = asked  # the access log tells what was asked for
 
     return metrics
 

@@ -1,14 +1,15 @@
 """How a WSGI application ends a connection that is its server's.
 
-PEP 3333 forbids an application a Connection field, and gunicorn drops one. But its answer can be told to close, and
-its socket is shown. Of another server the field is all that we have. Knows nothing of requests.
+PEP 3333 forbids an application a Connection field: wsgiref and waitress refuse an answer that has one, gunicorn drops
+it. But gunicorn's answer can be told to close, and its socket is shown, and gevent's own server does as the field says.
+Others close, or read the rest of a request, as they please. Knows nothing of requests.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -28,6 +29,11 @@ def announce_end(start_response: Callable[..., Any]) -> bool:
         return False
     force_close()
     return True
+
+
+def ends_by_field(environ: Mapping[str, Any]) -> bool:
+    """Whether this server closes behind an answer that says `Connection: close`."""
+    return str(environ.get("SERVER_SOFTWARE", "")).startswith("gevent/")
 
 
 def linger(sock: Any) -> bool:

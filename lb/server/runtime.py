@@ -38,7 +38,7 @@ from lb.server.missed import Missed
 from lb.server.refused import RefusedReload
 from lb.server.retired import Basis, RetiredSegments
 from lb.server.status import readiness, status_routes
-from lb.state.layout import SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
+from lb.state.layout import DRAINING, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
 from lb.state.tickets import Tickets
@@ -106,7 +106,7 @@ class Runtime:
     def beat(self) -> None:
         """Tells the machine that this worker lives, and cleans up after those that do not; about once a second."""
         self.segment.reap()
-        if not self.slot.beat(monotonic_ns(), self.traffic.generation, 2 if self.is_draining else 1):
+        if not self.slot.beat(monotonic_ns(), self.traffic.generation, DRAINING if self.is_draining else READY):
             self._rejoin()
 
     def _follow(self, now: float) -> None:

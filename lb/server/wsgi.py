@@ -3,11 +3,15 @@
 The request is put back into the bytes it came as and judged by the same parser as on the worker
 path, so both refuse the same things. What WSGI cannot carry (the case of field names, trailers,
 interim answers but 103, upgrades) is listed in docs/architecture.md.
+
+One thread per process is served, by greenlets as many requests as come. Counters, slots and the locks of shared
+memory belong to processes: threads would each take a slot for good, and count in each other's way.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import re
@@ -17,9 +21,9 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import gevent
+from gevent import monkey
 from gevent.lock import RLock
 from greenlet import getcurrent
 from werkzeug.wsgi import ClosingIterator
@@ -28,6 +32,7 @@ from lb.errors import AnswerAborted, ConfigError, LbError, RequestError
 from lb.http1.fields import MAX_HEAD_BYTES
 from lb.http1.forwarded import Caller, RequestIds, describe
 from lb.http1.request import NO_HEAD, RequestFields, RequestHead, parse_request
+from lb.model import Config
 from lb.proxy.answer import NO_BODY, Answer
 from lb.proxy.body import INPUT_PIECE_BYTES, INPUT_PIECE_TIMEOUT_S, InputBody
 from lb.proxy.connection import KEPT_HEAD_BYTES
@@ -38,7 +43,7 @@ from lb.proxy.local import phrase
 from lb.proxy.routes import wanted_upgrade
 from lb.server import deaf_client
 from lb.server.deaf_client import DeafClient, shut_down
-from lb.server.parting import announce_end, linger
+from lb.server.parting import announce_end, ends_by_field, linger
 from lb.server.runtime import Runtime
 from lb.state.segment import SegmentError
 
@@ -46,20 +51,28 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 _log = logging.getLogger("lb.wsgi")
 _MAX_SEEN = 1024
+_ThreadLocal = monkey.get_original("threading", "local")
+"""Of threads: what gevent puts in its place is of greenlets."""
+MANY_THREADS = (
+    "lb.wsgi:app serves in one thread per process: run it under gunicorn -k gevent (or sync), gevent.pywsgi, "
+    "or with the server's threads set to one"
+)
 _joined_cookie = re.compile(r",\s*(?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)").sub
 """Where a server has joined Cookie lines by a comma, which RFC 6265 section 5.4 has by a semicolon."""
 _NOT_FIELDS = ("HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE")
 
 
 class Application:
-    """One per process; each hub (thread) that calls it gets its own runtime, made at its first request.
+    """One per process, for the thread (hub) that calls it first; others are refused.
 
-    ``snapshot_path`` is asked for then, not before: importing this module starts nothing.
+    ``snapshot_path`` is asked for at the first request, not before: importing this module starts nothing.
     """
 
     def __init__(self, snapshot_path: Callable[[], str]) -> None:
         self._snapshot_path = snapshot_path
-        self._runtimes: WeakKeyDictionary[Any, Runtime] = WeakKeyDictionary()
+        self._served: Runtime | None = None
+        self._thread = _ThreadLocal()
+        """``runtime``: the same, in the thread that it belongs to."""
         self._pid = 0
         self._lock = RLock()
         self._ids = RequestIds()
@@ -70,27 +83,30 @@ class Application:
         try:
             runtime = self._runtime()
         except (ConfigError, SegmentError, OSError) as error:
-            return _not_configured(start_response, error)
+            _log.error("no configuration in force: %s", error)
+            return _out_of_service(start_response, "not_configured", "No configuration in force")
+        if self._thread.__dict__.get("runtime") is not runtime:
+            _tell_once(MANY_THREADS)
+            return _out_of_service(start_response, "many_threads", MANY_THREADS)
         exchange, core, answer = self._answer(environ, runtime)
         exchange.status = answer.status
         return self._respond(environ, start_response, exchange, core, answer)
 
     def _runtime(self) -> Runtime:
-        """This hub's runtime. Not in a thread-local: gevent's monkey patching makes those greenlet-local."""
-        hub = gevent.get_hub()
-        runtime = self._runtimes.get(hub)
+        """This process's runtime, whichever thread asks."""
+        runtime = self._served
         if runtime is not None and self._pid == os.getpid():
             return runtime
         with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                self._runtimes.clear()
+                self._served = None
                 self._ids = RequestIds()
-            return self._runtimes.get(hub) or self._start_runtime(hub)
+            return self._served or self._start_runtime(gevent.get_hub())
 
     def _start_runtime(self, hub: Any) -> Runtime:
         sweeper = Sweeper(hub)
-        runtime = self._runtimes[hub] = Runtime(self._snapshot_path(), hub, sweeper)
+        runtime = self._served = self._thread.runtime = Runtime(self._snapshot_path(), hub, sweeper)
         sweeper.start()
         runtime.start()
         runtime.beat()
@@ -114,7 +130,8 @@ class Application:
             if head.fields.upgrade and wanted_upgrade(head, route):
                 raise RequestError("upgrade_unsupported")
             if exchange.body is not None:
-                exchange.body.bound(route.route.body_limit_bytes)
+                limit = route.route.body_limit_bytes
+                exchange.body.bound(_body_limit_bytes(runtime.snapshot.config) if limit is None else limit)
             exchange.interim = _early_hints(environ) if head.version_minor else None
             return exchange, core, core.answer(exchange)
         except (LbError, Expired) as error:
@@ -146,10 +163,15 @@ class Application:
         is_unfinished = exchange.body is not None and not exchange.body.is_done
         ends = answer.close or exchange.head is NO_HEAD or (is_unfinished and not _is_read_by_the_server(exchange))
         fields = _response_fields(answer)
-        if ends or is_unfinished:
+        if (ends or is_unfinished) and ends_by_field(environ):
             fields.append(("Connection", "close"))
         is_told = (ends or exchange.head.wants_close) and announce_end(start_response)
-        start_response(_status_line(answer), fields)
+        try:
+            start_response(_status_line(answer), fields)
+        except BaseException:
+            exchange.status, exchange.reason = 500, "internal_error"
+            _close(exchange, core, answer, environ, lingers=False)
+            raise
         if environ["REQUEST_METHOD"] == "HEAD" or answer.framing == NO_BODY or answer.reader is None:
             sends_body = environ["REQUEST_METHOD"] != "HEAD" and answer.framing != NO_BODY
             exchange.bytes_out = len(answer.first) if sends_body else 0
@@ -171,6 +193,13 @@ class Application:
                 lambda: _close(exchange, core, answer, environ, lingers=ends and is_told),
             ],
         )
+
+
+def _body_limit_bytes(config: Config) -> int | None:
+    """Of the traffic listener, where a route has none of its own. WSGI does not say which of several a request came
+    by: then of the one that lets most pass."""
+    limits = [listener.body_limit_bytes for listener in config.listeners if listener.kind == "traffic"]
+    return max((limit for limit in limits if limit is not None), default=None) if None not in limits else None
 
 
 def _body(exchange: Exchange, answer: Answer, deaf: DeafClient) -> Iterator[bytes]:
@@ -199,10 +228,14 @@ def _body(exchange: Exchange, answer: Answer, deaf: DeafClient) -> Iterator[byte
         reader.abort()
 
 
-def _not_configured(start_response: StartResponse, error: Exception) -> Iterable[bytes]:
-    """There is nothing to serve by yet; the log says why, the client only that."""
-    _log.error("no configuration in force: %s", error)
-    body = b'{"error": "No configuration in force", "reason": "not_configured"}'
+@lru_cache(maxsize=1)
+def _tell_once(text: str) -> None:
+    _log.error("%s", text)
+
+
+def _out_of_service(start_response: StartResponse, reason: str, text: str) -> Iterable[bytes]:
+    """There is nothing to serve by; the log may say more."""
+    body = json.dumps({"error": text, "reason": reason}).encode()
     fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Retry-After", "5")]
     start_response("503 Service Unavailable", fields)
     return [body]

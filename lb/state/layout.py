@@ -13,11 +13,13 @@ zeroed, by whoever finds it dead first. So no crash can lose or double a count.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Final
 
 MAGIC: Final = 0x6C62_5345_474D_3031  # "lbSEGM01"
 VERSION: Final = 2
+
+CONTROL_SOCKET: Final = "control.sock"
+"""Where the controller answers, in ``state.dir``."""
 
 HEADER_CELLS: Final = 512
 H_MAGIC: Final = 0
@@ -47,7 +49,10 @@ SLOT_BEAT_NS: Final = 2
 SLOT_GENERATION: Final = 3
 SLOT_READY: Final = 4
 """pid 0: free. START: start time of the process in clock ticks (/proc/PID/stat field 22).
-BEAT: CLOCK_MONOTONIC. READY: 1 while it accepts, 2 while it drains."""
+BEAT: CLOCK_MONOTONIC."""
+READY: Final = 1
+DRAINING: Final = 2
+"""Of SLOT_READY: it accepts; it ends what it has. 0 before and after."""
 
 SHARED_CELLS: Final = 24
 SH_VERDICT: Final = 0
@@ -128,11 +133,6 @@ BUCKET_BOUNDS_US: Final = (
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip
 """Upper bounds; C_BUCKETS + len(BUCKET_BOUNDS_US) is the +Inf bucket."""
-
-
-def bucket(duration_us: int) -> int:
-    """Cell of the histogram bucket a duration belongs to (not cumulative)."""
-    return C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, duration_us)
 
 
 def column_cells(slots: int) -> int:

@@ -1,26 +1,19 @@
-"""Make a configuration the one that everybody runs on: ``python -m lb.state.publish FILE``.
+"""Make a configuration the one that everybody runs on. The command that does it is ``lb.supervisor.publisher``.
 
 What is in force is the file's configuration (``state.dir/base.json``) under what operators changed
 (``state.dir/operator.json``); either of them may change, and both survive a restart.
 
-Always a process of its own: it validates (YAML, pydantic), and neither workers nor the supervisor
-nor the controller may load that. Order is the promise: columns exist before the snapshot names
-them, the snapshot is in place before the segment's generation tells anybody to read it. Killed
-anywhere, running processes stay on the old snapshot or move to the whole new one. Knows neither
-the data path nor probes.
-
-Exit status 0: the snapshot's path on standard output. 2: the configuration's problems on standard
-error, one per line; a state directory that cannot be made is one. 1: it is right but cannot be put in place (no room, no rights). Nothing has
-changed after 1 or 2.
+Order is the promise: columns exist before the snapshot names them, the snapshot is in place before the
+segment's generation tells anybody to read it. Killed anywhere, running processes stay on the old snapshot or
+move to the whole new one. Knows neither the data path nor probes, and not how a file is read.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -234,33 +227,3 @@ def _publish_lock(state_dir: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)  # which also unlocks
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m lb.state.publish", description="Put a configuration in force.")
-    parser.add_argument("file")
-    parser.add_argument("--state-dir", help="instead of the configuration's state.dir")
-    arguments = parser.parse_args(argv)
-    from lb.config.load import (
-        load,
-        state_dir_problem,
-    )  # here: YAML and pydantic come with it, and publish() needs neither
-
-    try:
-        config = load(arguments.file, os.environ, state_dir=arguments.state_dir)
-        snapshot = publish(config)
-    except ConfigError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
-    except StateDirError as error:
-        print(state_dir_problem(arguments.file, os.environ, str(error)), file=sys.stderr)
-        return 2
-    except (PublishError, SegmentError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(snapshot_path(snapshot.config.state.dir))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

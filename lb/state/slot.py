@@ -39,12 +39,8 @@ class WorkerSlot:
         """Our counter cells of a column. They go on from where the slot's last process left them."""
         return self.segment.counters(column, self.index)
 
-    def inflight(self, column: int) -> memoryview:
-        """The column's inflight cells; ours is ``[index]``, the sum over all is the machine's."""
-        return self.segment.inflight_view(column)
-
     def beat(self, now_ns: int, generation: int, ready: int) -> bool:
-        """Say that we live, on which generation, and whether we accept (1) or drain (2).
+        """Say that we live, on which generation, and whether we accept (READY) or drain (DRAINING).
 
         False: the slot is not ours any more (somebody who cannot see our pid has freed it, or the
         segment was written over). Then claim a new one and stop writing to this.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lb.model import Config, ListenerKind
+from lb.state.layout import CONTROL_SOCKET
 
 CONTROL = "control"
 """Name under which the controller finds the socket of ``state.dir/control.sock``."""
@@ -32,7 +33,7 @@ def control_binds(config: Config) -> tuple[Bind, ...]:
 
 
 def control_path(config: Config) -> str:
-    return os.path.join(config.state.dir, "control.sock")
+    return os.path.join(config.state.dir, CONTROL_SOCKET)
 
 
 def _of_kinds(config: Config, kinds: Iterable[ListenerKind]) -> tuple[Bind, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lb.config.diff import diff
+from lb.config.diff import restart_reasons
 from lb.model import Config, Listener, State
 
 
@@ -23,7 +23,7 @@ def changes(old: Config | None, new: Config) -> Changes:
         reason = ("the last handover failed",)
         return Changes(reason, reason)
     control = ("admin listener",) if _of_controller(old) != _of_controller(new) else ()
-    return Changes(tuple(diff(old, new).restart), control)
+    return Changes(tuple(restart_reasons(old, new)), control)
 
 
 def _of_controller(config: Config) -> tuple[State, tuple[Listener, ...]]:

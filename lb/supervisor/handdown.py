@@ -96,6 +96,7 @@ def _child_state(child: Child) -> dict[str, Any]:
         "is_serving": child.is_serving,
         "deadline": child.deadline,
         "next_signal": int(child.next_signal),
+        "has_to_reopen": child.has_to_reopen,
     }
 
 
@@ -107,6 +108,7 @@ def _child(state: dict[str, Any]) -> Child:
         state["is_serving"],
         state["deadline"],
         signal.Signals(state["next_signal"]),
+        state.get("has_to_reopen", False),
     )
 
 

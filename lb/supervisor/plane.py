@@ -32,7 +32,8 @@ class Event(Enum):
 
 @dataclass(slots=True)
 class Child:
-    """One gunicorn arbiter. ``next_signal`` and its deadline: what it gets if it is still there then."""
+    """One gunicorn arbiter. ``next_signal`` and its deadline: what it gets if it is still there then.
+    ``has_to_reopen``: its logs, once it serves."""
 
     pid: int
     binds: tuple[Bind, ...]
@@ -40,6 +41,7 @@ class Child:
     is_serving: bool = False
     deadline: float = 0.0
     next_signal: signal.Signals = signal.SIGQUIT
+    has_to_reopen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,12 @@ class Plane:
         for child in self.retiring:
             self._signal(child, sig, now)
 
+    def reopen_logs(self) -> None:
+        """At the next tick, and not before it serves: until it has a handler for the signal, that would end it."""
+        for child in (self.current, self.candidate):
+            if child:
+                child.has_to_reopen = True
+
     @property
     def is_empty(self) -> bool:
         return not self.pids()
@@ -139,7 +147,15 @@ class Plane:
         for child in self.retiring:
             if now >= child.deadline:
                 self._signal(child, child.next_signal, now)
-        return list(self._news(now))
+        news = list(self._news(now))
+        self._reopen_if_serving()
+        return news
+
+    def _reopen_if_serving(self) -> None:
+        child = self.current
+        if child and child.is_serving and child.has_to_reopen:
+            child.has_to_reopen = False
+            self.actions.kill(child.pid, signal.SIGUSR1)
 
     def _news(self, now: float) -> Iterator[Event]:
         current = self.current

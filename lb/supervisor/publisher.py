@@ -1,10 +1,14 @@
-"""The supervisor's publisher: ``python -m lb.supervisor.publisher [--ask] FILE``, a child process.
+"""Puts a configuration file in force: ``python -m lb.supervisor.publisher [--ask] FILE``.
 
-``python -m lb.state.publish`` with one check in between: a second ``lb run`` that was started by
-mistake must not put its configuration in force on the machine's running one. Output and exit
-status are those of ``lb.state.publish``. With ``--ask`` the supervisor is told first what it has to claim
-and bind: the state directory is made if need be, the outline printed, and nothing put in force unless it
-agrees. One reading of the file, so that both are the same configuration.
+Always a process of its own: it validates (YAML, pydantic), and no worker, supervisor or controller may load
+that. Whoever publishes does it by this command, for its check: what was started beside a running ``lb run``,
+a second one or a WSGI server, must not put its configuration in force on that. With ``--ask`` the supervisor
+is told first what it has to claim and bind: the state directory is made if need be, the outline printed, and
+nothing put in force unless it agrees. One reading of the file, so that both are the same configuration.
+
+Exit status 0: the snapshot's path on standard output. 2: the configuration's problems on standard error, one
+per line; a state directory that is in use or cannot be made is one. 1: it is right but cannot be put in place
+(no room, no rights). Nothing has changed after 1 or 2.
 """
 
 from __future__ import annotations

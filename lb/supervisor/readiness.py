@@ -7,10 +7,9 @@ import contextlib
 from collections.abc import Iterator
 
 from lb.model import Snapshot
-from lb.state.layout import H_CONTROLLER_PID, SLOT_GENERATION, SLOT_PID, SLOT_READY
+from lb.state.layout import H_CONTROLLER_PID, READY, SLOT_GENERATION, SLOT_PID, SLOT_READY
 from lb.state.segment import Segment, SegmentError
 
-ACCEPTING = 1
 _PARENT = 1
 """Position behind the command name in /proc/PID/stat: field 4 of proc(5)."""
 
@@ -21,7 +20,7 @@ def workers_serving(snapshot: Snapshot, arbiter: int) -> int:
         if segment is None:
             return 0
         rows = [segment.slot_cells(index) for index in segment.live_slots()]
-        ready = [row for row in rows if row[SLOT_READY] == ACCEPTING and row[SLOT_GENERATION] >= snapshot.generation]
+        ready = [row for row in rows if row[SLOT_READY] == READY and row[SLOT_GENERATION] >= snapshot.generation]
         return sum(parent_of(row[SLOT_PID]) == arbiter for row in ready)
 
 

@@ -163,10 +163,9 @@ class Service:
         return any(plane.wants_polling for plane in self._planes)
 
     def reopen_logs(self) -> None:
-        """One that does not serve yet has just opened them, and no handler for the signal, which would end it."""
+        """With the next ``tick``: of those that serve; others do it as soon as they serve."""
         for plane in self._planes:
-            if plane.current and plane.current.is_serving:
-                os.kill(plane.current.pid, signal.SIGUSR1)
+            plane.reopen_logs()
 
     # -- end, and life after an exec --------------------------------------------------------
 

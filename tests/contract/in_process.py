@@ -92,6 +92,7 @@ def environ_of(raw: bytes, peer: str) -> dict[str, Any]:
         "SERVER_PROTOCOL": request.line.rpartition(" ")[2],
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
+        "SERVER_SOFTWARE": "gevent/26.9",  # which closes behind a Connection field, and so is given one
         "REMOTE_ADDR": peer,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
@@ -115,7 +116,7 @@ def in_process(config: Mapping[str, Any], directory: Path) -> Iterator[InProcess
     file = directory / "lb.yaml"
     listeners = {name: {"bind": f"127.0.0.1:{port}"} for port, name in enumerate(("traffic", "status", "admin"), 1)}
     file.write_text(json.dumps({"workers": 1, "state": {"dir": str(directory)}, **config, "listeners": listeners}))
-    command = [sys.executable, "-m", "lb.state.publish", str(file)]
+    command = [sys.executable, "-m", "lb.supervisor.publisher", str(file)]
     path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     subject = InProcess(path)
     try:

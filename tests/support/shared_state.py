@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from pathlib import Path
 
 from lb.config import snapshot as snapshot_file
+from lb.state.layout import BUCKET_BOUNDS_US, C_BUCKETS
 from lb.state.segment import Segment
 
 
@@ -18,3 +20,8 @@ def inflight(state_dir: Path) -> int:
         return sum(segment.inflight(column) for column in columns)
     finally:
         segment.close()
+
+
+def bucket(duration_us: int) -> int:
+    """Cell of the histogram bucket that a duration belongs to (not cumulative)."""
+    return C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, duration_us)

@@ -16,7 +16,7 @@ from time import monotonic_ns
 from typing import Any
 
 from lb.config import snapshot as snapshot_file
-from lb.state.layout import H_CONTROLLER_PID, SH_SLICE, SH_SLICE_UNTIL_NS
+from lb.state.layout import H_CONTROLLER_PID, SH_SLICE, SH_SLICE_LOST, SH_SLICE_UNTIL_NS
 from lb.state.segment import Segment
 from lb.supervisor.spawn import Program, spawn
 from tests.support.balancer import Balancer, running_balancer
@@ -75,6 +75,12 @@ def _slice(balancer: Balancer, limit: int) -> int:
     with _segment(balancer) as (segment, columns):
         cells = segment.shared(columns[f"backend:k{limit}/b"])
         return cells[SH_SLICE] if cells[SH_SLICE_UNTIL_NS] > monotonic_ns() else -1
+
+
+def lost(balancer: Balancer, limit: int) -> int:
+    """What it takes without the store."""
+    with _segment(balancer) as (segment, columns):
+        return segment.shared(columns[f"backend:k{limit}/b"])[SH_SLICE_LOST]
 
 
 def controller_of(balancer: Balancer) -> int:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from lb.config import snapshot as snapshot_file
-from lb.state.layout import SLOT_PID, SLOT_READY
-from lb.supervisor.readiness import ACCEPTING, opened, parent_of
+from lb.state.layout import READY, SLOT_PID, SLOT_READY
+from lb.supervisor.readiness import opened, parent_of
 from tests.chaos.process.load import BODY, FRESH_CLIENTS, KEEP_ALIVE_CLIENTS, load_on
 from tests.chaos.process.running import BACK_S, SLACK, is_running
 from tests.support.balancer import Balancer, running_balancer, simple_config
@@ -98,7 +98,7 @@ def accepting(balancer: Balancer) -> set[int]:
     with opened(snapshot_file.read(str(balancer.state_dir / "snapshot.json"))) as segment:
         assert segment is not None
         rows = [segment.slot_cells(index) for index in segment.live_slots()]
-        return {row[SLOT_PID] for row in rows if row[SLOT_READY] == ACCEPTING}
+        return {row[SLOT_PID] for row in rows if row[SLOT_READY] == READY}
 
 
 def is_complete(balancer: Balancer) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.raw_client import get
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.sharing import Clients, Sharing, controller_of, sharing
+from tests.support.sharing import Clients, Sharing, controller_of, lost, sharing
 from tests.support.waiting import wait_for
 
 LIMIT = 3
@@ -95,14 +95,17 @@ def test_all_is_flushed(closed: Sharing, server: RedisServer) -> None:
         for _ in range(3):
             served = [one.served for one in clients]
             server.client().flushall()
-            wait_for("both serve on", lambda was=served: all(now.served > old + 5 for now, old in zip(clients, was, strict=True)), 2.0 * SLACK)  # type: ignore[misc]  # noqa: E501
+            wait_for(
+                "both serve on",
+                lambda was=served: all(now.served > old + 5 for now, old in zip(clients, was, strict=True)),
+                2.0 * SLACK,
+            )  # type: ignore[misc]
 
 
 def test_the_store_is_killed_open() -> None:
     with redis_server() as server, sharing(server, LIMIT, rule="open") as shared:
-        wait_for("both machines known", lambda: [one.log().count("x") >= 0 for one in shared.balancers])
         with load(shared) as clients:
-            time.sleep(1.5)  # a machine says that it is there once a second
+            wait_for("what holds without the store", lambda: [lost(one, LIMIT) for one in shared.balancers] == [1, 1])
             server.kill()
             wait_for("no slices", lambda: shared.slices(LIMIT) == [-1, -1], 1.5 * SLACK)
             shared.peak(LIMIT)

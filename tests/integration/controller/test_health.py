@@ -212,7 +212,7 @@ def test_heartbeat_and_reaping(machine: Machine, controller: Controller) -> None
     column = machine.column("backend:web/b")
     program = (
         "import sys; from lb.state.segment import Segment; s = Segment.open(sys.argv[1]).claim_slot();"
-        "s.inflight(int(sys.argv[2]))[s.index] = 3; import os; os.kill(os.getpid(), 9)"
+        "s.segment.inflight_view(int(sys.argv[2]))[s.index] = 3; import os; os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, machine.segment_path, str(column)], check=False)
     assert machine.segment.inflight(column) == 3

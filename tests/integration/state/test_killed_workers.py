@@ -29,7 +29,7 @@ class Counting:
     def serve(self, child: Child) -> None:
         segment = Segment.open(self.path)
         slot = segment.claim_slot()
-        cells, inflight, index = slot.counters(1), slot.inflight(1), slot.index
+        cells, inflight, index = slot.counters(1), slot.segment.inflight_view(1), slot.index
         write, pipe = os.write, child._writes
         while True:
             inflight[index] += 1
@@ -86,7 +86,7 @@ def test_what_was_inflight_at_the_kill_is_gone_after_reap(segment: Segment) -> N
     def hold(child: Child) -> None:
         own = Segment.open(segment.path)
         slot = own.claim_slot()
-        slot.inflight(0)[slot.index] = 3
+        slot.segment.inflight_view(0)[slot.index] = 3
         child.say(slot.index)
         child.hear()
 

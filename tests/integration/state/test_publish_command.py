@@ -1,4 +1,4 @@
-"""``python -m lb.state.publish`` as the supervisor runs it."""
+"""``python -m lb.supervisor.publisher`` as everybody runs it who publishes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ GOOD = """
 pools:
   web:
     backends: [http://127.0.0.1:5001, http://127.0.0.1:5002]
+state: {{dir: {state_dir}}}
 """
 BAD = """
 pools:
   web:
     policy: roundrobin
     backends: [http://127.0.0.1:5001]
-listenrs: {}
+listenrs: {{}}
+state: {{dir: {state_dir}}}
 """
 
 
@@ -41,19 +43,19 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: Path, state_dir: Path) -> Path:
     file = tmp_path / "lb.yaml"
-    file.write_text(GOOD)
+    file.write_text(GOOD.format(state_dir=state_dir))
     return file
 
 
-def run(file: Path, state_dir: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lb.state.publish", str(file), "--state-dir", str(state_dir)]
+def run(file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lb.supervisor.publisher", str(file)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def test_a_good_file_is_put_in_force(file: Path, state_dir: Path) -> None:
-    first, second = run(file, state_dir), run(file, state_dir)
+    first, second = run(file), run(file)
     assert (first.returncode, first.stderr) == (second.returncode, second.stderr) == (0, "")
     assert first.stdout == second.stdout == f"{state_dir}/snapshot.json\n"
     snapshot = snapshot_file.read(first.stdout.strip())
@@ -66,10 +68,10 @@ def test_a_good_file_is_put_in_force(file: Path, state_dir: Path) -> None:
 
 
 def test_a_bad_file_names_every_problem_and_changes_nothing(file: Path, state_dir: Path) -> None:
-    run(file, state_dir)
+    run(file)
     before = (state_dir / "snapshot.json").read_bytes()
-    file.write_text(BAD)
-    refused = run(file, state_dir)
+    file.write_text(BAD.format(state_dir=state_dir))
+    refused = run(file)
     assert (refused.returncode, refused.stdout) == (2, "")
     problems = refused.stderr.splitlines()
     assert len(problems) == 2
@@ -78,22 +80,23 @@ def test_a_bad_file_names_every_problem_and_changes_nothing(file: Path, state_di
 
 
 def test_a_bad_file_makes_no_state_directory(file: Path, state_dir: Path) -> None:
-    file.write_text(BAD)
-    assert run(file, state_dir).returncode == 2
+    file.write_text(BAD.format(state_dir=state_dir))
+    assert run(file).returncode == 2
     assert not state_dir.exists()
 
 
-def test_a_missing_file_is_exit_2(tmp_path: Path, state_dir: Path) -> None:
-    missing = run(tmp_path / "nowhere.yaml", state_dir)
+def test_a_missing_file_is_exit_2(tmp_path: Path) -> None:
+    missing = run(tmp_path / "nowhere.yaml")
     assert missing.returncode == 2 and "nowhere.yaml" in missing.stderr and "Traceback" not in missing.stderr
 
 
 def test_a_state_directory_that_cannot_be_made_is_exit_2(file: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    refused = run(file, tmp_path / "plain" / "state")
+    file.write_text(GOOD.format(state_dir=tmp_path / "plain" / "state"))
+    refused = run(file)
     assert refused.returncode == 2 and "Traceback" not in refused.stderr
     said = f"state.dir {tmp_path}/plain/state cannot be made: Not a directory; set state.dir"
-    assert refused.stderr == f"{file}: {said}\n"
+    assert refused.stderr == f"{file}:5:14: {said}\n"
 
 
 def test_publishers_at_once_go_one_after_the_other(state_dir: Path) -> None:

@@ -65,7 +65,7 @@ def test_state(client: Client, machine: Machine) -> None:
     cells[SH_METRICS_NS], cells[SH_CPU_MILLI] = 1, 12_500
     machine.shared("web/b2")[SH_REFUSED_NS] = 5
     slot = machine.segment.claim_slot()
-    slot.inflight(machine.column("backend:web/b1"))[slot.index] = 2
+    slot.segment.inflight_view(machine.column("backend:web/b1"))[slot.index] = 2
     state = over_tcp(client, "/api/v1/state").json
     assert state["generation"] == 1 and state["problem"] == ""
     (pool,) = state["pools"]

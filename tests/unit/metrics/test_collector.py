@@ -26,11 +26,11 @@ from lb.state.layout import (
     SH_VERDICT,
     UP,
     W_ACCEPTED,
-    bucket,
 )
 from lb.state.reload import record
 from lb.state.segment import Segment
 from lb.state.slot import WorkerSlot
+from tests.support.shared_state import bucket
 from tests.unit.metrics.counted import fill, machine
 
 Scrape = dict[str, dict[tuple[str, ...], Value]]
@@ -81,9 +81,9 @@ def test_every_cell_has_its_name(tmp_path: Path) -> None:
     slot.counters(route)[C_BYTES_OUT] = 5
     slot.counters(columns["pool:web"])[C_RETRIES] = 6
     slot.counters(columns["worker"])[W_ACCEPTED] = 7
-    slot.inflight(columns["worker"])[slot.index] = 8
-    slot.inflight(backend)[slot.index] = 9
-    slot.inflight(route)[slot.index] = 10
+    slot.segment.inflight_view(columns["worker"])[slot.index] = 8
+    slot.segment.inflight_view(backend)[slot.index] = 9
+    slot.segment.inflight_view(route)[slot.index] = 10
     segment.shared(backend)[SH_PROBES_OK] = 11
     slot.beat(time.monotonic_ns(), 6, 1)
     seen = scrape(snapshot, segment)
@@ -137,7 +137,7 @@ def test_counters_never_fall_when_workers_are_killed(tmp_path: Path) -> None:
     program = (
         "import os, sys; from lb.state.segment import Segment; s = Segment.open(sys.argv[1]).claim_slot();"
         f"c = s.counters({route}); c[{C_COUNT}] += 10; c[{C_STATUS + 2}] += 10; c[{C_BUCKETS}] += 10;"
-        f"s.inflight({route})[s.index] = 2; os.kill(os.getpid(), 9)"
+        f"s.segment.inflight_view({route})[s.index] = 2; os.kill(os.getpid(), 9)"
     )
     before: dict[tuple[str, tuple[str, ...]], float] = {}
     for killed in range(1, 4):

@@ -33,11 +33,11 @@ from lb.state.layout import (
     C_STATUS,
     C_TIMEOUT,
     SH_REFUSED_NS,
-    bucket,
 )
 from tests.support.certificates import self_signed
 from tests.support.fault_origin import fault_origin
 from tests.support.scripted import black_hole
+from tests.support.shared_state import bucket
 from tests.unit.proxy.live import UNPROBED
 
 

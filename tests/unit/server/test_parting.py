@@ -12,11 +12,12 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket as green
+from gevent.pywsgi import WSGIServer
 from gunicorn.config import Config
 from gunicorn.http.wsgi import Response
 
 from lb.server import parting
-from lb.server.parting import announce_end, linger
+from lb.server.parting import announce_end, ends_by_field, linger
 from tests.support.scripted import tcp_pair
 
 LINGER_S = 0.2
@@ -85,5 +86,11 @@ def test_gunicorn_is_told_to_close_whatever_the_client_wants() -> None:
     assert "Connection: close\r\n" in response.default_headers()
 
 
-def test_other_servers_have_the_field_only() -> None:
+def test_other_servers_cannot_be_told() -> None:
     assert not announce_end(lambda status, fields: None)
+
+
+def test_of_those_only_gevents_own_takes_a_field() -> None:
+    assert ends_by_field(WSGIServer.base_env)
+    assert not ends_by_field({"SERVER_SOFTWARE": "WSGIServer/0.2"})
+    assert not ends_by_field({})

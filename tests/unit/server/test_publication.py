@@ -9,6 +9,7 @@ import pytest
 
 from lb.errors import ConfigError
 from lb.server.publication import Publication
+from lb.state.publish import segment_paths
 from lb.supervisor.pidfile import PidFile
 
 
@@ -28,4 +29,6 @@ def test_a_running_balancer_s_configuration_is_not_replaced(tmp_path: Path, monk
     try:
         assert Publication()() == str(state / "snapshot.json")
     finally:
+        for path in segment_paths(str(state)):
+            Path(path).unlink(missing_ok=True)
         os.environ.pop("LB_SNAPSHOT", None)  # which it has set; monkeypatch would bring it back

@@ -94,13 +94,13 @@ def test_a_column_is_used_again_once_everybody_has_left_it(state_dir: Path) -> N
     segment = opened(first)
     slot = segment.claim_slot()
     slot.counters(column)[C_COUNT] = 7
-    slot.inflight(column)[slot.index] = 1
+    slot.segment.inflight_view(column)[slot.index] = 1
 
     second = publish(config_with(state_dir, "b"))
     slot.beat(1, second.generation, 1)
     assert column not in publish(config_with(state_dir, "b", "c")).columns.values(), "a request is still inflight"
 
-    slot.inflight(column)[slot.index] = 0
+    slot.segment.inflight_view(column)[slot.index] = 0
     assert column not in publish(config_with(state_dir, "b", "d")).columns.values(), "the worker is a generation behind"
 
     segment.slot_cells(slot.index)[SLOT_GENERATION] = 4

@@ -31,7 +31,7 @@ def test_claim_names_this_process(segment: Segment) -> None:
 
 def test_what_a_slot_counts_is_in_the_sums(segment: Segment) -> None:
     slot = segment.claim_slot()
-    cells, inflight = slot.counters(1), slot.inflight(1)
+    cells, inflight = slot.counters(1), slot.segment.inflight_view(1)
     cells[C_COUNT] += 1
     inflight[slot.index] += 1
     assert segment.totals(1)[C_COUNT] == segment.inflight(1) == 1
@@ -64,7 +64,7 @@ def test_a_reused_pid_does_not_keep_a_slot_alive(segment: Segment) -> None:
 
 def test_reap_leaves_the_living_alone(segment: Segment) -> None:
     slot = segment.claim_slot()
-    slot.inflight(0)[slot.index] = 1
+    slot.segment.inflight_view(0)[slot.index] = 1
     assert segment.reap() == [] and segment.inflight(0) == 1
 
 
@@ -77,7 +77,7 @@ def test_a_slot_that_found_a_new_owner_between_look_and_lock_is_left_alone(
     def overtaken(byte: int) -> bool:
         monkeypatch.undo()
         slot = other.claim_slot()
-        slot.inflight(0)[slot.index] = 9
+        slot.segment.inflight_view(0)[slot.index] = 9
         return segment.try_lock(byte)
 
     monkeypatch.setattr(segment, "try_lock", overtaken)
@@ -145,7 +145,7 @@ def test_beat_notices_that_the_slot_is_gone(segment: Segment) -> None:
 def test_close_gives_the_slot_back_with_its_counts(segment: Segment) -> None:
     slot = segment.claim_slot()
     slot.counters(0)[C_COUNT] += 3
-    slot.inflight(0)[slot.index] = 1
+    slot.segment.inflight_view(0)[slot.index] = 1
     slot.close()
     assert segment.inflight(0) == 0 and segment.totals(0)[C_COUNT] == 3
     assert segment.live_slots() == [] and segment.claim_slot().index == slot.index

@@ -17,7 +17,7 @@ def plane() -> Plane:
 def test_a_plane_survives_the_change_of_images() -> None:
     before = plane()
     before.binds, before.backoff = BINDS, Backoff(2)
-    before.current = Child(7, BINDS, 1.5, is_serving=True)
+    before.current = Child(7, BINDS, 1.5, is_serving=True, has_to_reopen=True)
     before.retiring = [Child(6, BINDS, 0.5, True, 31.0, signal.SIGKILL)]
     handdown = Handdown("/s.json", 5, {"0.0.0.0:80": [4, True]}, {"data": plane_state(before)}, [1, 15], [2, 3])
     received = Handdown.load({VARIABLE: handdown.dump()})

@@ -145,3 +145,47 @@ def test_a_stranger_is_not_ours() -> None:
     _, plane = serving_plane()
     assert plane.on_exit(999, "exit code 0", now=1.0) == []
     assert plane.pids() == [101]
+
+
+def test_logs_are_reopened_at_once_where_it_serves_and_once() -> None:
+    world, plane = serving_plane()
+    plane.reopen_logs()
+    plane.tick(1.0)
+    plane.tick(1.1)
+    assert world.signals == [(101, signal.SIGUSR1)]
+
+
+def test_one_that_does_not_serve_yet_reopens_its_logs_as_soon_as_it_does() -> None:
+    """It has no handler for the signal, which would end it."""
+    world = World()
+    plane = world.plane()
+    plane.begin(OLD, now=0.0)
+    plane.reopen_logs()
+    plane.tick(0.1)
+    assert world.signals == []
+    world.serving[101] = 1
+    assert plane.tick(0.2) == [Event.SERVING]
+    assert world.signals == [(101, signal.SIGUSR1)]
+
+
+def test_one_that_takes_over_reopens_the_logs_that_it_opened_before() -> None:
+    world, plane = serving_plane()
+    plane.hand_over(NEW, workers=1, now=10.0)
+    plane.reopen_logs()
+    plane.tick(10.1)
+    assert world.signals == [(101, signal.SIGUSR1)]
+    world.serving[102] = 1
+    plane.tick(10.2)
+    assert world.signals[1:] == [(101, signal.SIGTERM), (102, signal.SIGUSR1)]
+
+
+def test_one_that_is_started_again_has_opened_them_itself() -> None:
+    world = World()
+    plane = world.plane()
+    plane.begin(OLD, now=0.0)
+    plane.reopen_logs()
+    plane.on_exit(101, "exit code 1", now=0.0)
+    world.serving[102] = 1
+    plane.tick(0.1)
+    assert plane.current is not None and plane.current.pid == 102
+    assert world.signals == []
