@@ -24,9 +24,8 @@ native:
 
 test:
 	@$(SETUP) test
-	@setsid .venv/bin/lb native --if-possible & compiling=$$!; \
-	  trap 'kill -- -$$compiling 2>/dev/null' EXIT; trap 'exit 1' INT TERM; \
-	  $(MAKE) --no-print-directory lint && wait $$compiling
+	@.venv/bin/lb native --if-possible & compiling=$$!; \
+	  $(MAKE) --no-print-directory lint; linted=$$?; wait $$compiling && exit $$linted
 	@$(PY) -m pytest -n 5 --dist loadfile
 
 lint:

@@ -18,6 +18,7 @@ from typing import Any
 from lb.config import snapshot as snapshot_file
 from lb.state.layout import H_CONTROLLER_PID, SH_SLICE, SH_SLICE_LOST, SH_SLICE_UNTIL_NS
 from lb.state.segment import Segment
+from lb.state.store.keys import Keys
 from lb.supervisor.spawn import Program, spawn
 from tests.support.balancer import Balancer, running_balancer
 from tests.support.ports import free_ports
@@ -101,6 +102,7 @@ def _segment(balancer: Balancer) -> Iterator[tuple[Segment, dict[str, int]]]:
 @contextlib.contextmanager
 def sharing(server: RedisServer, *limits: int, rule: str = "closed", **pool: Any) -> Iterator[Sharing]:
     """Two balancers with a pool ``kLIMIT`` per limit, reached by that path."""
+    server.client().set(Keys("lb").born, "0 -")  # it has known everything for long
     with contextlib.ExitStack() as stack:
         ports = [stack.enter_context(busy_backend()) for _ in limits]
         pools = {f"k{limit}": _pool(port, limit) | pool for limit, port in zip(limits, ports, strict=True)}

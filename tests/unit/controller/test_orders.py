@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lb.controller.orders import IDLE_LOOK_S, LOOK_S, POLL_S, Orders
+from lb.controller.periodic import Periodic
 from lb.model import Backend, Config, Pool, Route, Snapshot, State
 from lb.state.layout import SH_CURSOR, SH_CURSOR_WEIGHTED, SH_CYCLE
 from lb.state.locks import column_byte
@@ -22,6 +24,7 @@ from lb.state.segment import Segment
 from lb.state.store.link import StoreError
 from lb.state.tickets import Tickets
 from tests.integration.state.children import Child
+from tests.support.machines import until
 from tests.support.order_store import OrderLink, OrderStore
 from tests.support.scripted import FakeClock
 
@@ -398,6 +401,29 @@ def test_it_looks_less_often_where_nothing_goes_on(segments: list[Segment]) -> N
     world.settle(1.5)
     assert a.part.look_s == IDLE_LOOK_S
     assert IDLE_LOOK_S + LOOK_S < LATE_S
+
+
+def test_a_timer_looks_and_wakes_who_tells_and_a_look_that_fails_is_not_the_last(
+    segments: list[Segment], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(3, segments)
+    a, b, _ = world.machines
+    a.part._clock = b.part._clock = time.monotonic
+    loops = [Periodic("orders", lambda part=one.part: part.round() or part.interval_s) for one in (a, b)]  # type: ignore[misc]
+    for loop in loops:
+        loop.start()
+    until(lambda: a.part._timer is not None and a.link.calls > 0)
+    look = a.part.look
+    monkeypatch.setattr(a.part, "look", lambda: 1 / 0)
+    until(lambda: a.part._timer is None)
+    monkeypatch.setattr(a.part, "look", look)
+    a.take(0)
+    until(lambda: len(world.store.hashes) == 1)
+    assert caplog.text.count("a look failed") == 1
+    for loop, one in zip(loops, (a, b), strict=True):
+        loop.stop()
+        one.part.end()
+        assert one.part._timer is None
 
 
 def test_what_was_taken_is_told_at_the_end(segments: list[Segment]) -> None:
