@@ -1,126 +1,139 @@
 """Addresses of backends that are named by host: looked up in the background, never on a request.
 
-The last good answer stays while a name does not resolve. Look-ups run in threads.
+The last good answer stays while a name does not resolve. How many names are asked for at a time: ``lb.proxy.look_ups``.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from time import monotonic
+from typing import TypeVar
 
 import gevent
-from gevent import monkey
-from gevent.pool import Pool
-from gevent.threadpool import ThreadPool
 
-from lb.model import Backend
+from lb.model import Backend, Pool
+from lb.proxy.look_ups import Addresses, LookUp, LookUps, Name
 from lb.proxy.member import Member, literal_address
 
 INTERVAL_S = 10.0
 RETRY_S = 1.0
-AT_ONCE = 32
-"""Names asked for at the same time."""
 FIRST_ANSWERS_S = 2.0
 """A worker, and a new configuration, waits so long for the names it has not asked for yet; most answer in milliseconds."""
+T = TypeVar("T")
 _log = logging.getLogger("lb.resolver")
-_getaddrinfo = monkey.get_original("socket", "getaddrinfo")
-
-Addresses = tuple[tuple[int, Any], ...]
-Name = tuple[str, int]
 
 
 class Resolver:
     """Keeps ``Member.addresses`` of one worker true. ``look_up`` is injected in tests.
 
-    Every name is asked for once a round, all at the same time, and each answer is used as soon as it is there: one
-    that nobody answers delays no other.
+    Every name is asked for once a round, and each answer is used as soon as it is there, also one that comes when
+    the round is long over: a name that nobody answers delays no other.
     """
 
-    def __init__(self, members: Callable[[], Iterable[Member]], look_up: Callable[[str, int], Addresses] | None = None):
+    def __init__(self, members: Callable[[], Iterable[Member]], look_up: LookUp | None = None):
         self._members = members
-        self._look_up = look_up or _Threads()
+        self._look_ups = LookUps(self._learn, self._keep, look_up)
+        self._of_name: dict[Name, list[Member]] = {}
+        self._announced: set[Name] = set()
+        """Of the configuration that comes next; nobody is a member by them yet."""
         self._found: dict[Name, Addresses] = {}
-        self._problems: dict[Name, str] = {}
+        self._lost: set[Name] = set()
+        """Those that did not resolve when last asked for."""
 
     def run(self) -> None:
-        """For a greenlet: forever."""
+        """For a greenlet, behind the first ``resolve_all``: forever. Between two rounds it asks again for those that
+        have no address at all."""
+        ends_at = monotonic() + INTERVAL_S
         while True:
-            gevent.sleep(INTERVAL_S if self.resolve_all() else RETRY_S)
+            left_s = ends_at - monotonic()
+            gevent.sleep(max(0.0, min(RETRY_S, left_s) if self._missing() else left_s))
+            if monotonic() < ends_at:
+                self._look_ups.ask(self._missing())
+            else:
+                ends_at = monotonic() + INTERVAL_S
+                self._ask_all()
 
     def known(self, backend: Backend) -> Addresses:
         """Of a backend that somebody is about to make a member of: literal, or as last found; empty if never."""
         return literal_address(backend) or self._found.get((backend.host, backend.port), ())
 
+    def knows_all(self, pools: Iterable[Pool]) -> bool:
+        return not any(self.is_new(backend) for pool in pools for backend in pool.backends)
+
+    def is_new(self, backend: Backend) -> bool:
+        """Whether nobody has asked for its name yet: neither found it nor failed to."""
+        name = backend.host, backend.port
+        is_asked = name in self._found or name in self._lost or name in self._announced or name in self._of_name
+        return not is_asked and not literal_address(backend)
+
     def resolve_all(self) -> bool:
-        """One round over all named members; False if one of them has no address at all."""
-        waiting = self._named()
-        self._ask(waiting)
-        for name in self._found.keys() - waiting.keys():
-            del self._found[name]
-        return all(member.addresses for members in self._named().values() for member in members)
+        """A round over all named members, which may be others than at the last one. Waits ``FIRST_ANSWERS_S`` at most
+        for their answers; False if one has no address at all."""
+        self._of_name = self._named()
+        self._forget()
+        self._ask_all()
+        self._look_ups.wait(self._of_name, FIRST_ANSWERS_S)
+        return not self._missing()
 
-    def prepare(self, backends: Iterable[Backend]) -> None:
-        """Ask for what these need and nobody knows yet. Waits ``FIRST_ANSWERS_S`` at most."""
-        new: dict[Name, list[Member]] = {(one.host, one.port): [] for one in backends if not self.known(one)}
-        if new:
-            gevent.spawn(self._ask, new).join(FIRST_ANSWERS_S)
+    def _ask_all(self) -> None:
+        """First for those that were found before: what others cost is theirs."""
+        self._look_ups.ask(self._found.keys() & self._of_name.keys())
+        self._look_ups.ask(self._of_name)
 
-    def first_round(self) -> None:
-        """As ``resolve_all``, but waits no longer than ``FIRST_ANSWERS_S``; what comes later is used later."""
-        if self._named():
-            gevent.spawn(self.resolve_all).join(FIRST_ANSWERS_S)
+    def _missing(self) -> list[Name]:
+        return [name for name in self._of_name if name not in self._found]
+
+    def prepare(self, pools: Iterable[Pool]) -> None:
+        """Of the configuration that comes next: ask for what nobody has asked for yet. Waits ``FIRST_ANSWERS_S`` at
+        most."""
+        backends = _by_turns((pool.id, backend) for pool in pools for backend in pool.backends)
+        named = [backend for backend in backends if not literal_address(backend)]
+        new = {(backend.host, backend.port): None for backend in named if self.is_new(backend)}
+        self._announced = {(backend.host, backend.port) for backend in named}
+        self._look_ups.ask(new)
+        self._look_ups.wait(new, FIRST_ANSWERS_S)
 
     def _named(self) -> dict[Name, list[Member]]:
         named: dict[Name, list[Member]] = {}
-        for member in self._members():
+        for member in _by_turns((member.pool.id, member) for member in self._members()):
             backend = member.backend
             if not literal_address(backend):
                 named.setdefault((backend.host, backend.port), []).append(member)
         return named
 
-    def _ask(self, waiting: Mapping[Name, Sequence[Member]]) -> None:
-        asking = Pool(AT_ONCE)
-        for name, members in waiting.items():
-            asking.spawn(self._ask_one, name, members)
-        asking.join()
+    def _forget(self) -> None:
+        """What no backend is named by any more."""
+        kept = self._of_name.keys() | self._announced
+        for name in self._found.keys() - kept:
+            del self._found[name]
+        self._lost &= kept
+        self._look_ups.forget(kept)
 
-    def _ask_one(self, name: Name, members: Sequence[Member]) -> None:
-        try:
-            found = self._look_up(*name)
-        except OSError as error:
-            if self._problems.get(name) != str(error):
-                self._problems[name] = str(error)
-                _log.warning("name=%s error=%s kept=%d", name[0], error, len(self._found.get(name, ())))
-            return
-        is_news = self._problems.pop(name, None) is not None or set(found) != set(self._found.get(name, ()))
+    def _learn(self, name: Name, found: Addresses) -> None:
+        is_news = name in self._lost or set(found) != set(self._found.get(name, ()))
+        self._lost.discard(name)
         self._found[name] = found
         if is_news:
             _log.info("name=%s addresses=%s", name[0], [address[0] for _, address in found])
-        for member in members:
+        for member in self._of_name.get(name, ()):
             if set(found) != set(member.addresses):
                 member.move(found)
 
-
-class _Threads:
-    """Look-ups in threads of their own: the hub's are few, and a name server that is gone holds each for seconds."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPool | None = None
-
-    def __call__(self, host: str, port: int) -> Addresses:
-        if self._pool is None:
-            self._pool = ThreadPool(AT_ONCE)
-        found = self._pool.apply(_found, (host, port))
-        if isinstance(found, OSError):
-            raise found
-        return tuple((int(family), address) for family, _, _, _, address in found)
+    def _keep(self, name: Name, error: Exception) -> None:
+        """One line per change, as ``lb.health.addresses`` has it."""
+        if name not in self._lost:
+            self._lost.add(name)
+            _log.warning("name=%s error=%s kept=%d", name[0], error, len(self._found.get(name, ())))
 
 
-def _found(host: str, port: int) -> Any:
-    """An error is an answer: gevent prints a traceback of whatever is raised in its threads."""
-    try:
-        return _getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except OSError as error:
-        return error
+def _by_turns(of_pool: Iterable[tuple[str, T]]) -> list[T]:
+    """The first of every pool, then the second of every pool: one with many dead names delays no other pool's."""
+    counts: Counter[str] = Counter()
+    turns = []
+    for pool, one in of_pool:
+        turns.append((counts[pool], one))
+        counts[pool] += 1
+    return [one for _, one in sorted(turns, key=itemgetter(0))]

@@ -6,10 +6,10 @@ here too, one place for what we offer: TLS 1.2 and up, ALPN ``http/1.1``.
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 from lb.model import BackendTls
@@ -20,6 +20,7 @@ _RECORD_BYTES = 16 * 1024 + 261
 """A record of TLS 1.3 with its header and the most that encryption may add (RFC 8446 section 5.2)."""
 _BARREN_BYTES = 64 * 1024
 """Most that may come between two pieces of data: four records, or a new handshake of TLS 1.2 with certificates."""
+_log = logging.getLogger("lb.tls")
 
 
 class TlsLayer:
@@ -144,16 +145,41 @@ class TlsLayer:
 
 def backend_context(tls: BackendTls) -> ssl.SSLContext:
     """For connections to ``https`` backends: verified against ``ca`` or the system's store, shared by all that want the
-    same (the system's store takes 64 ms and 0.8 MiB). A CA file that has changed is read again. OSError if it cannot be."""
-    return _backend_context(tls.verify, tls.ca, os.stat(tls.ca).st_mtime_ns if tls.ca else 0)
+    same (the system's store takes 64 ms and 0.8 MiB). A CA file that has changed is read again; while it cannot be, the
+    last good one counts. OSError if there is none."""
+    key = tls.verify, tls.ca
+    stamp = _stamp(tls.ca)
+    kept = _contexts.get(key)
+    if kept is not None and kept[0] == stamp:
+        return kept[1]
+    try:
+        context = _made(tls)
+    except OSError as error:
+        if kept is None:
+            raise
+        _log.error("ca=%s kept the old one: %s", tls.ca, error)
+        context = kept[1]
+    _contexts[key] = stamp, context
+    return context
 
 
-@lru_cache(maxsize=64)
-def _backend_context(verify: bool, ca: str, changed_ns: int) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca or None)
+_contexts: dict[tuple[bool, str], tuple[object, ssl.SSLContext]] = {}
+"""And of which version of the file each is. There are no more than configurations have named."""
+
+
+def _stamp(ca: str) -> object:
+    """Changes when the file does, also if another is moved into its place; None if there is none."""
+    with suppress(OSError):
+        status = os.stat(ca)
+        return status.st_mtime_ns, status.st_size, status.st_ino
+    return None
+
+
+def _made(tls: BackendTls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    if not verify:
+    if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -98,9 +98,9 @@ class Runtime:
 
     def start(self) -> None:
         """Begins to follow changes; after the fork, on the worker's hub. Waits for the addresses of named backends,
-        for a bounded time."""
+        for a bounded time: until then requests for them would be answered 503."""
         self.sweeper.every_sweep(self._follow)
-        self._resolver.first_round()
+        self._resolver.resolve_all()
         gevent.spawn(self._resolver.run)
 
     def beat(self) -> None:
@@ -166,15 +166,15 @@ class Runtime:
 
     def _has_to_prepare(self, snapshot: Snapshot) -> bool:
         """Whether it names hosts whose addresses nobody has asked for: that is done first, once, for a bounded time,
-        so that no backend is without an address only because it is new."""
+        so that no backend is without an address only because it is new. A name that does not resolve delays one
+        reload, not each."""
         if snapshot.generation == self._prepared:
             return False
         self._prepared = snapshot.generation
-        backends = [backend for pool in snapshot.config.pools for backend in pool.backends]
-        unknown = [backend for backend in backends if not self._resolver.known(backend)]
-        if unknown:
-            self._preparing = gevent.spawn(self._resolver.prepare, unknown)
-        return bool(unknown)
+        if self._resolver.knows_all(snapshot.config.pools):
+            return False
+        self._preparing = gevent.spawn(self._resolver.prepare, snapshot.config.pools)
+        return True
 
     def _rejoin(self) -> None:
         """The segment was deleted, replaced or damaged: count in a new one."""

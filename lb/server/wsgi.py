@@ -106,10 +106,11 @@ class Application:
 
     def _start_runtime(self, hub: Any) -> Runtime:
         sweeper = Sweeper(hub)
-        runtime = self._served = self._thread.runtime = Runtime(self._snapshot_path(), hub, sweeper)
+        runtime = Runtime(self._snapshot_path(), hub, sweeper)
         sweeper.start()
-        runtime.start()
+        runtime.start()  # may wait for names; other requests wait for our lock
         runtime.beat()
+        self._served = self._thread.runtime = runtime
         gevent.spawn(_beat_forever, runtime)
         return runtime
 

@@ -44,6 +44,7 @@ def test_workers_of_a_gunicorn_by_hand_start_on_its_copy(damage: Callable[[Path]
 def test_a_data_plane_under_lb_run_starts_on_its_copy(damage: Callable[[Path], Any], run: Run) -> None:
     path = run.directory / "state" / "snapshot.json"
     snapshot = run.snapshot()
+    run.wait_for_event("serving plane=control")
     damage(path)
     arbiter = run.arbiter()
     workers = run.workers_of(arbiter)

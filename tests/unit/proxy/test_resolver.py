@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from lb.model import Backend, Pool
+from lb.proxy import look_ups
 from lb.proxy import resolver as resolver_module
 from lb.proxy.cells import private_cells
+from lb.proxy.look_ups import Addresses
 from lb.proxy.member import Member, literal_address
-from lb.proxy.resolver import Addresses, Resolver
+from lb.proxy.resolver import Resolver
 
 
 def v4(*hosts: str) -> Addresses:
@@ -25,24 +29,31 @@ class Names:
     def __init__(self, **known: Addresses) -> None:
         self.known = known
         self.asked: list[str] = []
+        self.error = "Name or service not known"
 
     def __call__(self, host: str, port: int) -> Addresses:
         self.asked.append(host)
         try:
             return self.known[host.partition(".")[0]]
         except KeyError:
-            raise socket.gaierror(-2, "Name or service not known") from None
+            raise socket.gaierror(-2, self.error) from None
 
 
-def member_of(host: str) -> Member:
+def member_of(host: str, pool: str = "web") -> Member:
     backend = Backend("b", host=host, port=80)
-    member = Member(backend, Pool("web", (backend,)), private_cells(), gevent.get_hub())
+    member = Member(backend, Pool(pool, (backend,)), private_cells(), gevent.get_hub())
     member.addresses = literal_address(backend)
     return member
 
 
 def resolver_of(names: Names, *members: Member) -> Resolver:
     return Resolver(lambda: members, names)
+
+
+def comes_true(look: Callable[[], bool]) -> None:
+    with gevent.Timeout(5):
+        while not look():
+            gevent.sleep(0.002)
 
 
 def test_names_get_their_addresses_and_literals_are_left_alone() -> None:
@@ -88,10 +99,10 @@ def test_it_looks_again_sooner_while_somebody_has_none(
     for name in ("INTERVAL_S", "RETRY_S"):
         monkeypatch.setattr(resolver_module, name, 0.002 if name == interval else 60.0)
     names = Names(**({"a": v4("192.0.2.1")} if known else {}))
-    running = gevent.spawn(resolver_of(names, member_of("a.test")).run)
-    with gevent.Timeout(5):
-        while len(names.asked) < 3:
-            gevent.sleep(0.002)
+    resolver = resolver_of(names, member_of("a.test"))
+    resolver.resolve_all()
+    running = gevent.spawn(resolver.run)
+    comes_true(lambda: len(names.asked) >= 3)
     running.kill()
 
 
@@ -103,11 +114,19 @@ def test_a_real_name_is_looked_up_off_the_hub(hub: Any) -> None:
 
 
 class Slow(Names):
-    """Of which those without an answer never come back."""
+    """Of which those without an answer never come back, and those with ``late`` not while it is clear."""
+
+    def __init__(self, **known: Addresses) -> None:
+        super().__init__(**known)
+        self.late = Event()
+        self.begun: list[str] = []
 
     def __call__(self, host: str, port: int) -> Addresses:
+        self.begun.append(host)
         if host.partition(".")[0] not in self.known:
             gevent.sleep(3600)
+        if host.startswith("late"):
+            self.late.wait()
         return super().__call__(host, port)
 
 
@@ -115,7 +134,7 @@ def test_a_name_that_nobody_answers_delays_no_other(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.05)
     dead, good = member_of("dead.test"), member_of("a.test")
     resolver = resolver_of(Slow(a=v4("192.0.2.1")), dead, good)
-    resolver.first_round()
+    resolver.resolve_all()
     assert (dead.addresses, good.addresses) == ((), v4("192.0.2.1"))
 
 
@@ -130,12 +149,87 @@ def test_what_a_new_configuration_names_is_known_before_it_is_used(monkeypatch: 
     monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.05)
     resolver = resolver_of(Slow(a=v4("192.0.2.1")))
     new, dead, literal = (Backend("b", host=host, port=80) for host in ("a.test", "dead.test", "192.0.2.9"))
-    resolver.prepare((new, dead, literal))
+    resolver.prepare([Pool("web", (new, dead, literal))])
     assert [resolver.known(one) for one in (new, dead, literal)] == [v4("192.0.2.1"), (), v4("192.0.2.9")]
 
 
+def test_more_dead_names_than_are_asked_for_at_once_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_ups, "SLOW_S", 0.01)
+    dead, good = [member_of(f"dead{number}.test") for number in range(2 * look_ups.AT_ONCE)], member_of("a.test")
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.2)
+    assert not resolver_of(Slow(a=v4("192.0.2.1")), *dead, good).resolve_all()
+    assert good.addresses == v4("192.0.2.1")
+
+
+def test_a_pool_of_many_dead_names_delays_no_other_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.05)
+    dead = [Backend(str(number), host=f"dead{number}.test", port=80) for number in range(500)]
+    good = Backend("b", host="a.test", port=80)
+    resolver = resolver_of(Slow(a=v4("192.0.2.1")))
+    resolver.prepare([Pool("dead", tuple(dead)), Pool("web", (good,))])
+    assert resolver.known(good)
+    members = [member_of(one.host, "dead") for one in dead] + [member_of("a.test")]
+    assert not resolver_of(Slow(a=v4("192.0.2.1")), *members).resolve_all()
+    assert members[-1].addresses == v4("192.0.2.1")
+
+
+def test_names_known_to_be_slow_take_no_more_than_their_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its turn all the same, and one that moves waits for none of them."""
+    monkeypatch.setattr(look_ups, "SLOW_S", 0.01)
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.1)
+    hosts = [f"late{number}" for number in range(look_ups.AT_ONCE + 8)]
+    names = Slow(a=v4("192.0.2.1"), **dict.fromkeys(hosts, v4("192.0.2.3")))
+    late, good = [member_of(f"{host}.test") for host in hosts], member_of("a.test")
+    resolver = resolver_of(names, *late, good)
+    resolver.resolve_all()
+    names.late.set()
+    comes_true(lambda: all(member.addresses for member in late))
+    names.late.clear()
+    names.begun.clear()
+    names.known["a"] = v4("192.0.2.2")
+    resolver.resolve_all()
+    assert (good.addresses, len(names.begun)) == (v4("192.0.2.2"), look_ups.AT_ONCE + 1)
+    names.late.set()
+    comes_true(lambda: len(names.begun) == len(hosts) + 1)
+
+
+def test_an_answer_that_comes_late_is_used_by_who_is_a_member_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.01)
+    members, names = [member_of("late.test")], Slow(late=v4("192.0.2.1"))
+    resolver = Resolver(lambda: members, names)
+    assert not resolver.resolve_all()
+    members[:] = [member_of("late.test")]
+    assert not resolver.resolve_all()
+    names.late.set()
+    comes_true(lambda: members[0].addresses == v4("192.0.2.1"))
+    assert names.asked == ["late.test"], "one look-up of it was enough"
+
+
+def test_a_round_in_between_forgets_nothing_of_a_configuration_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.05)
+    resolver = resolver_of(Slow(a=v4("192.0.2.1")))
+    new = [Backend("b", host=host, port=80) for host in ("a.test", "dead.test")]
+    assert all(map(resolver.is_new, new))
+    resolver.prepare([Pool("web", tuple(new))])
+    resolver.resolve_all()
+    assert resolver.known(new[0]) == v4("192.0.2.1")
+    assert not any(map(resolver.is_new, new)), "a dead name delays one reload, not each"
+
+
+def test_what_nobody_is_named_by_any_more_is_forgotten() -> None:
+    members = [member_of("a.test"), member_of("gone.test")]
+    resolver = Resolver(lambda: members, Names(a=v4("192.0.2.1")))
+    backends = [member.backend for member in members]
+    resolver.resolve_all()
+    members.clear()
+    resolver.resolve_all()
+    assert all(map(resolver.is_new, backends))
+
+
 def test_a_name_that_does_not_resolve_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    resolver = resolver_of(Names(), member_of("a.test"))
-    for _ in range(3):
+    names = Names()
+    resolver = resolver_of(names, member_of("a.test"))
+    for error in ("Name or service not known", "Temporary failure in name resolution", "Name or service not known"):
+        names.error = error
         resolver.resolve_all()
     assert len([line for line in caplog.messages if "a.test" in line]) == 1

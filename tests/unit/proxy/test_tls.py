@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -259,3 +260,29 @@ def test_a_backend_is_who_it_says(
     other, _ = self_signed(tmp_path, "ca.test")
     tls = BackendTls(verify=verify, ca=certificate.cert if knows_ca else other)
     assert handshake(hub, certificate, tls, name) is passes
+
+
+def test_a_ca_file_that_breaks_is_said_once_and_the_last_good_one_counts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ca = Path(self_signed(tmp_path, "a.test")[0])
+    good = backend_context(BackendTls(ca=str(ca)))
+    ca.write_bytes(b"none of this is PEM")
+    assert [backend_context(BackendTls(ca=str(ca))) for _ in range(3)] == [good] * 3
+    assert len([line for line in caplog.messages if "kept the old one" in line]) == 1
+
+
+def test_a_ca_file_moved_into_anothers_place_is_read_whatever_its_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        os.utime(self_signed(tmp_path / name, f"{name}.test")[0], ns=(1, 1))
+    ca = tmp_path / "a" / "cert.pem"
+    before = backend_context(BackendTls(ca=str(ca))).get_ca_certs()
+    (tmp_path / "b" / "cert.pem").replace(ca)
+    assert backend_context(BackendTls(ca=str(ca))).get_ca_certs() != before
+
+
+def test_what_differs_in_trust_shares_no_context(certificate: Pair) -> None:
+    strict, lax = (backend_context(BackendTls(ca=certificate.cert, verify=verify)) for verify in (True, False))
+    assert (strict.verify_mode, lax.verify_mode) == (ssl.CERT_REQUIRED, ssl.CERT_NONE)
+    assert strict.check_hostname and backend_context(BackendTls(ca=certificate.cert)) is strict

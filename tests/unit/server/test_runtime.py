@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from lb.model import (
     Snapshot,
     State,
 )
+from lb.proxy import resolver as resolver_module
 from lb.proxy.answer import Answer
 from lb.proxy.connection import Entrance
 from lb.proxy.deadlines import NEVER, Deadline, Sweeper
@@ -207,9 +209,11 @@ def test_metrics_come_from_the_controller_whatever_was_asked(
 ) -> None:
     put_in_force(replace(config, routes=(Route("metrics", "metrics", path="/stats"),)))
     wait_until(lambda: runtime.traffic.generation == 2)
+    head = head_of("GET /stats?x HTTP/1.1")
     with controller_at(config) as asked:
-        assert get(runtime, deadline, head_of("GET /stats?x HTTP/1.1")).status == 200
+        assert get(runtime, deadline, head).status == 200
     assert asked == ["/metrics"]
+    assert (head.target, head.path) == (b"/stats?x", b"/stats"), "as the access log tells it"
 
 
 def test_metrics_without_a_controller_say_how_to_start_it(
@@ -425,6 +429,29 @@ def test_a_broken_snapshot_changes_nothing_and_the_next_good_one_is_taken(
     path.write_bytes(good)
     put_in_force(config)
     wait_until(lambda: runtime.traffic.generation == 3)
+
+
+def test_a_new_name_is_looked_up_before_requests_need_it_and_a_dead_one_delays_one_reload(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_up(host: str, port: int) -> Any:
+        gevent.sleep(3600 if host == "dead.test" else 0.3)
+        return ((int(socket.AF_INET), ("127.0.0.1", port)),)
+
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 0.6)
+    monkeypatch.setattr(runtime._resolver._look_ups, "_look_up", look_up)
+    pool = config.pools[0]
+    named = replace(pool, backends=(replace(pool.backends[0], host="new.test"),))
+    for generation, others in ((2, ()), (3, (Backend("d", host="dead.test", port=1),))):
+        put_in_force(replace(config, pools=(named, Pool("dead", others))))
+        with gevent.Timeout(5):
+            while runtime.traffic.generation < generation:
+                assert get(runtime, deadline).status == 200
+                gevent.sleep(0.01)
+        assert get(runtime, deadline).status == 200
+    monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 3600)
+    put_in_force(replace(config, pools=(named, Pool("other", others))))
+    wait_until(lambda: runtime.traffic.generation == 4)
 
 
 def test_one_that_cannot_be_put_together_here_changes_nothing(
