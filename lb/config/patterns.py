@@ -1,15 +1,17 @@
 """Whether a regular expression of a route is safe to run on what a client sends.
 
 Python's ``re`` backtracks: a repeat whose body can match one text in two ways takes exponential
-time on hostile input. What we cannot see to be harmless is refused. Pure; ValueError says why.
+time on hostile input, and repeats in a row that can trade what they match a power of its length. What
+we cannot see to be harmless is refused. Pure; ValueError says why.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
 from typing import Any
+
+from lb.config.pattern_ways import REPEATS, operators, ways_to_match
 
 try:
     from re import _constants as sre  # type: ignore[attr-defined]
@@ -21,29 +23,30 @@ except ImportError:  # Python 3.10
 MAX_LENGTH = 512
 MAX_NESTED_COUNT = 100
 """Product of the upper bounds of two repeats, one inside the other, up to which we allow them."""
-MAX_UNBOUNDED = 3
-"""More unbounded repeats than this in a row are polynomial of a degree that hurts at 8 KiB."""
+MAX_WAYS = 256
+"""Two unbounded repeats that trade: the square of 8 KiB, 0.2 s at the worst. A third makes that an hour."""
 
-_REPEATS = {sre.MAX_REPEAT, sre.MIN_REPEAT, *([sre.POSSESSIVE_REPEAT] if hasattr(sre, "POSSESSIVE_REPEAT") else [])}
 _BACK_REFERENCES = {sre.GROUPREF, sre.GROUPREF_EXISTS}
 
 
 def safe_pattern(text: str) -> str:
-    """``text`` if it compiles and cannot take exponential time."""
+    """``text`` if it compiles and cannot take long, matched as a whole with DOTALL."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"regular expression longer than {MAX_LENGTH} characters")
     tree = _parsed(text)
-    operators = list(_operators(tree))
-    if any(op in _BACK_REFERENCES for op, _ in operators):
+    found = list(operators(tree))
+    if any(op in _BACK_REFERENCES for op, _ in found):
         raise ValueError("regular expression with a back reference: matching one can take exponential time")
-    repeats = [args for op, args in operators if op in _REPEATS]
-    if any(_is_ambiguous(args) for args in repeats):
+    if any(_is_ambiguous(args) for op, args in found if op in REPEATS):
         raise ValueError(
             f"regular expression `{text}` repeats something that itself repeats or has overlapping alternatives: "
             "it can take exponential time on hostile input"
         )
-    if sum(args[1] == sre.MAXREPEAT for args in repeats) > MAX_UNBOUNDED:
-        raise ValueError(f"regular expression with more than {MAX_UNBOUNDED} unbounded repeats (`*`, `+`)")
+    if ways_to_match(tree) > MAX_WAYS:
+        raise ValueError(
+            f"regular expression `{text}` can match the same text in too many ways: at most two unbounded repeats "
+            "(`*`, `+`), or eight optional parts, may follow each other that the same characters can be in"
+        )
     return text
 
 
@@ -61,22 +64,12 @@ def _parsed(text: str) -> Any:
         raise ValueError("regular expression does not compile: too large") from None
 
 
-def _operators(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Every (operator, arguments) of a parsed expression, at any depth."""
-    if isinstance(tree, (list, tuple)) and len(tree) == 2 and isinstance(tree[0], type(sre.LITERAL)):
-        yield tree[0], tree[1]
-        tree = tree[1]
-    if isinstance(tree, (list, tuple, sre_parser.SubPattern)):
-        for part in tree:
-            yield from _operators(part)
-
-
 def _is_ambiguous(repeat: Any) -> bool:
     _, most, body = repeat
     if most <= 1:
         return False
-    for op, args in _operators(body):
-        if op in _REPEATS and args[0] != args[1] and most * args[1] > MAX_NESTED_COUNT:
+    for op, args in operators(body):
+        if op in REPEATS and args[0] != args[1] and most * args[1] > MAX_NESTED_COUNT:
             return True
         if op is sre.BRANCH and most > MAX_NESTED_COUNT and _overlaps(args[1]):
             return True

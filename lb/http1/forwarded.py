@@ -158,8 +158,8 @@ def _lines(chain: bytes, client: bytes, peer: bytes, host: bytes, scheme: bytes,
     named = b"" if not host else b";host=%b" % host if _is_plain_name(host) else b';host="%b"' % _escaped(host)
     element = b"for=%b%b;proto=%b" % (node, named, scheme)
     earlier = identity.get(b"forwarded", b"")
-    if not _has_whole_quotes(earlier):  # a proxy has passed it on unread, and ours would be inside its quotes
-        earlier = b""
+    if earlier and not _has_whole_quotes(earlier):
+        earlier = b""  # a proxy has passed it on unread, and ours would be inside its quotes
     via = identity.get(b"via", b"")
     return b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: %b\r\n%bForwarded: %b\r\nVia: %b\r\n" % (
         chain or b"unknown",

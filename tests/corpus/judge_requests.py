@@ -128,6 +128,7 @@ def _holds(word: str, values: list[str], peer: str) -> bool:
         "present": bool(values),
         "ends-with-peer": last == peer,
         "peer": values == [peer],
+        "host-quoted": re.search(r'^[^",]*;host="[^"]*"[^",]*$', joined) is not None,
         "two-lines": len(values) == 2,
         "appended": len(joined.split(",")) >= 3,
         "ours": joined.lower() != "close",

@@ -26,7 +26,12 @@ def origin() -> Iterator[FaultOrigin]:
 
 @pytest.fixture(scope="module")
 def balancer(origin: FaultOrigin) -> Iterator[Balancer]:
-    listeners = {"traffic": {"body_limit": BODY_LIMIT}, "capped": {"max_connections_per_client": PER_CLIENT}}
+    capped = {"max_connections_per_client": PER_CLIENT}
+    listeners = {
+        "traffic": {"body_limit": BODY_LIMIT},
+        "capped": capped,
+        "capped_behind": {**capped, "proxy_protocol": True},
+    }
     config = {**simple_config([origin.port]), "listeners": listeners}
     with running_balancer(config) as running:
         yield running
@@ -123,9 +128,27 @@ def test_row_30_one_client_cannot_hold_all_connections(balancer: Balancer) -> No
         assert time.monotonic() < deadline
 
 
-def _first_status(port: int, source: str) -> int:
+def test_row_30_behind_a_proxy_it_is_its_client_that_cannot(balancer: Balancer) -> None:
+    hog, other = (b"PROXY TCP4 203.0.113.%d 127.0.0.1 4711 443\r\n" % last for last in (1, 2))
+    port, proxy = balancer.ports["capped_behind"], "127.4.0.3"
+    with ExitStack() as held:
+        for header in (hog, other) * (PER_CLIENT - 1):
+            client = held.enter_context(RawClient(port, source=proxy))
+            client.send(header + request())
+            assert client.receive_until(b"ok 0\n").answer().status == 200
+        last = held.enter_context(RawClient(port, source=proxy))
+        last.send(hog + request())
+        assert last.receive_until(b"ok 0\n").answer().status == 200
+        assert _first_status(port, proxy, hog) == 429
+        assert _first_status(port, proxy, other) == 200
+    deadline = time.monotonic() + 5
+    while _first_status(port, proxy, hog) != 200:
+        assert time.monotonic() < deadline
+
+
+def _first_status(port: int, source: str, header: bytes = b"") -> int:
     with RawClient(port, source=source) as client:
-        client.send_pieces([request(fields=[CLOSE])], 0.0)
+        client.send_pieces([header + request(fields=[CLOSE])], 0.0)
         received = client.receive(idle_s=3)
     assert received.is_closed
     return received.answers()[0].status

@@ -152,6 +152,21 @@ def test_forwarded_is_quoted_where_it_must_be(peer: bytes, host: bytes, element:
     assert lines_of(told(peer=peer, host=host).lines)["forwarded"] == element
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ('for="[2001:db8::1]"', True),
+        ('for="a\\"b"', True),
+        ('for="x', False),
+        ('for=x";by="y', True),
+        ("for=\\x", False),
+    ],
+)
+def test_our_element_is_never_inside_the_quotes_of_another(said: str, kept: bool) -> None:
+    element = "for=10.0.0.1;host=lb.test;proto=http"
+    assert lines_of(told(f"Forwarded: {said}").lines)["forwarded"] == (f"{said}, {element}" if kept else element)
+
+
 def test_a_unix_socket_has_no_address() -> None:
     fields = lines_of(told(peer=b"").lines)
     assert (fields["x-forwarded-for"], fields["x-real-ip"]) == ("unknown", "unknown")

@@ -22,7 +22,7 @@ from lb.proxy.forward import forward
 from lb.proxy.member import BackendConnection
 from lb.proxy.stream import Stream
 from lb.resilience.outlier import CONSECUTIVE_ERRORS
-from lb.state.layout import C_CONNECT_FAILED, C_RESET, C_RETRIES, C_TIMEOUT
+from lb.state.layout import C_CONNECT_FAILED, C_RESET, C_RETRIES, C_TIMEOUT, SH_REFUSED_NS
 from tests.support.behaviours import (
     OK,
     answering,
@@ -53,6 +53,17 @@ def test_a_refused_connect_is_tried_elsewhere_whatever_the_method(method: str, d
 def test_after_a_refusal_the_backend_is_left_out(deadline: Deadline) -> None:
     with scene(deadline, "refused", "good", "good") as one:
         assert [one.send().exchange.attempts for _ in range(4)] == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("connect_s", "total_s", "is_refused"), [(0.02, 60.0, True), (60.0, 0.02, False)])
+def test_a_request_without_time_says_nothing_of_the_backend(
+    connect_s: float, total_s: float, is_refused: bool, deadline: Deadline
+) -> None:
+    timeouts = PoolTimeouts(connect_s=connect_s, total_s=total_s)
+    with black_hole() as port, open_pool(*backends(port), timeouts=timeouts) as pool:
+        with request(deadline) as exchange, pytest.raises(AttemptError, match="connect_timeout"):
+            forward(exchange, pool, POLICY)
+        assert (pool.members[0].shared[SH_REFUSED_NS] > 0) is is_refused
 
 
 @pytest.mark.parametrize("backends_of_it", [1, 3])

@@ -20,7 +20,7 @@ from lb.proxy import member as member_module
 from lb.proxy.cells import private_cells
 from lb.proxy.deadlines import NEVER, Deadline, Expired
 from lb.proxy.member import IDLE_LIMIT_S, BackendConnection, Member, literal_address
-from lb.resilience.outlier import CONSECUTIVE_ERRORS
+from lb.resilience.outlier import BASE_EJECTION_S, CONSECUTIVE_ERRORS
 from lb.state.layout import (
     BUCKET_BOUNDS_US,
     C_BAD_RESPONSE,
@@ -429,6 +429,15 @@ def test_of_a_unix_socket_it_cannot_be_told(tmp_path: Path, deadline: Deadline) 
         assert connection.never_took(10) is False
         connection.close()
         member.close()
+
+
+@pytest.mark.parametrize("status", [501, 505])
+def test_what_is_said_of_the_request_is_no_error_of_the_backend(status: int) -> None:
+    """Nor does it hide one: a client could otherwise eject backends that are well, or keep broken ones."""
+    member = member_of(Backend("b", host="127.0.0.1", port=1))
+    assert {member.observe(status, 0.001, 1.0) for _ in range(20)} == {0.0}
+    said = [member.observe(one, 0.001, 1.0) for one in (500, status, 502, status, 500, 599, 500)]
+    assert said == [0.0] * 6 + [BASE_EJECTION_S]
 
 
 def test_a_hundred_tls_members_share_one_context() -> None:

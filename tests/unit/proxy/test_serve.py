@@ -19,7 +19,15 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.front import MAX_IDLE_RUNNERS
 from lb.proxy.local import local_answer
 from lb.proxy.stream import Stream
-from lb.state.layout import W_ACCEPTED, W_CLOSED, W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_REFUSED, W_TLS_FAILED
+from lb.state.layout import (
+    W_ACCEPTED,
+    W_CLOSED,
+    W_HEAD_ERRORS,
+    W_HEAD_TIMEOUTS,
+    W_REFUSED,
+    W_TLS_FAILED,
+    W_UNDERSCORE_DROPPED,
+)
 from tests.support.behaviours import OK, answering, answering_then, repeating, stalling_after
 from tests.support.fault_origin import Connection, fault_origin
 from tests.support.raw_client import Answer as Heard
@@ -318,6 +326,27 @@ def test_a_proxy_header_says_who_it_is(sweeper: Sweeper) -> None:
         assert served.log.exchanges[0].caller.address == b"203.0.113.9"
 
 
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_behind_a_proxy_header_its_client_is_counted_and_not_the_proxy(
+    is_tls: bool, sweeper: Sweeper, certificate: Pair
+) -> None:
+    one, other = (b"PROXY TCP4 203.0.113.%d 192.0.2.1 5555 80\r\n" % last for last in (9, 10))
+    with serving(sweeper, HELLO) as served:
+        entrance = served.entrance(proxy_protocol=True, most=1, tls=certificate.server() if is_tls else None)
+        with served.client(entrance) as first, served.client(entrance) as second, served.client(entrance) as third:
+            first.sendall(one)
+            wait_until(lambda: served.front._of_client)
+            second.sendall(one + GET)
+            answered = [] if is_tls else [429]
+            assert statuses(second) == answered
+            third.sendall(other)
+            wait_until(lambda: len(served.front._of_client) == 2)
+            wait_until(lambda: [exchange.status for exchange in served.log.exchanges] == answered)
+        wait_until(lambda: not served.front.open)
+        assert not served.front._of_client
+        assert (cell(served, W_ACCEPTED), cell(served, W_CLOSED), cell(served, W_REFUSED)) == (3, 3, 1)
+
+
 def test_without_its_proxy_header_nobody_is_served(sweeper: Sweeper) -> None:
     with serving(sweeper, HELLO) as served, served.client(served.entrance(proxy_protocol=True)) as client:
         client.sendall(GET)
@@ -467,6 +496,20 @@ def test_a_body_streams_through(sweeper: Sweeper) -> None:
         assert answer.body == b"".join(body[i::8] for i in range(8))
         wait_until(lambda: served.log.exchanges)
         assert (served.log.exchanges[0].bytes_in, served.log.exchanges[0].bytes_out) == (len(body), len(body))
+
+
+def test_underscored_fields_and_trailers_are_counted(sweeper: Sweeper) -> None:
+    with (
+        fault_origin(answering(OK)) as origin,
+        open_pool(*backends(origin.port)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client() as client,
+    ):
+        head = b"POST / HTTP/1.1\r\nHost: lb.test\r\nConnection: close\r\nX_A: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client.sendall(head + b"1\r\nx\r\n0\r\nX_B: 1\r\nX-C: 1\r\nx_d: 1\r\n\r\n")
+        assert statuses(client) == [200]
+        wait_until(lambda: served.log.exchanges)
+        assert cell(served, W_UNDERSCORE_DROPPED) == 3
 
 
 def test_an_idle_connection_forgets_a_large_head_and_remembers_a_usual_one(sweeper: Sweeper) -> None:
