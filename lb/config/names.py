@@ -6,6 +6,10 @@ compares them.
 
 from __future__ import annotations
 
+from typing import Literal
+
+from lb.model import TableKind
+
 POLICIES = (
     "round_robin",
     "weighted_round_robin",
@@ -21,7 +25,7 @@ POLICIES = (
     "url_hash",
     "contract_hash",
 )
-HASH_TABLES = {
+HASH_TABLES: dict[str, TableKind | Literal[""]] = {
     "consistent_hash": "",
     "ring_hash": "ring",
     "maglev": "maglev",

@@ -24,7 +24,7 @@ COMPILED = (
     "lb.policies.round_robin", "lb.policies.weighted_round_robin", "lb.policies.least_connections",
     "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
     "lb.policies.consistent_hash", "lb.policies.slots", "lb.policies.ring", "lb.policies.contract_hash",
-    "lb.policies.maglev", "lb.policies.rendezvous", "lb.policies.bounded",
+    "lb.policies.maglev", "lb.policies.rendezvous", "lb.policies.bounded", "lb.policies.tables",
     "lb.resilience.outlier", "lb.state.tickets",
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange",

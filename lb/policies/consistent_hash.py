@@ -1,36 +1,32 @@
 """``consistent_hash``: the same key goes to the same backend, by a table of one's choice, with or without a bound.
 
-The tables are in ``ring``, ``maglev``, ``rendezvous`` and ``contract_hash``; each gives for a key the members in the order
-in which the key asks them. They are built over all members: one that is out is passed by, so its keys
+The tables are in ``tables``; each gives for a key the members in the order in which the key asks them. They are
+built over all members: one that is out is passed by, so its keys
 move, come back with it, and nothing is rebuilt. What the key is was worked out before (``ctx.key``).
 Nothing in them depends on the process: all workers and machines with the same members agree.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 
-from lb.model import Backend, HashOptions, Pool, TableKind
+from lb.model import Backend, Pool, TableKind
 from lb.policies.base import PickContext, Picker
 from lb.policies.bounded import MAX_PROBES, Candidates, bounded
-from lb.policies.contract_hash import contract_ring
-from lb.policies.maglev import maglev_slots
-from lb.policies.rendezvous import claimed_slots, rendezvous
-from lb.policies.ring import Ring, ring_of
-from lb.policies.slots import Share, Slots
+from lb.policies.rendezvous import rendezvous
+from lb.policies.tables import TableSource, build_table, wanted
 from lb.policies.weights import only, weighted
 
 
 @dataclass(slots=True)
 class ConsistentHash:
-    """``table``: instead of the pool's."""
+    """``table``: instead of the pool's. ``source``: where tables come from."""
 
     pool: Pool
     table: TableKind | None = None
+    source: TableSource = build_table
     _members: tuple[Backend, ...] = field(default=(), init=False, repr=False)
     _are_alike: bool = field(default=False, init=False, repr=False)
     _candidates: Candidates | None = field(default=None, init=False, repr=False)
@@ -51,30 +47,11 @@ class ConsistentHash:
     def _candidates_of(self, members: tuple[Backend, ...], *, are_alike: bool) -> Candidates:
         """``are_alike``: nobody eligible has a weight, so everybody counts as one."""
         if self._candidates is None or self._members != members or self._are_alike != are_alike:
-            shares = tuple((member.id, 1 if are_alike else member.weight) for member in members)
             options = self.pool.hash
-            self._candidates = table_of(self.table or options.table, options, shares).candidates
+            kind = self.table or options.table
+            self._candidates = self.source(wanted(kind, options, members, are_alike=are_alike)).candidates
             self._members, self._are_alike = members, are_alike
         return self._candidates
-
-
-@lru_cache(maxsize=8)
-def table_of(kind: TableKind, options: HashOptions, shares: tuple[Share, ...]) -> Ring | Slots:
-    """Remembered, because a configuration is read again far more often than its members change."""
-    if kind == "contract":
-        return contract_ring(options.contract, len(shares))
-    positions = array("I", [position for position, (_, weight) in enumerate(shares) if weight] + [len(shares)])
-    present = [shares[position] for position in positions[:-1]]
-    if kind == "ring":
-        ring = ring_of(present, options.points)
-        return Ring(ring.points, _renamed(ring.owners, positions), ring.place)
-    owners = maglev_slots(present, options.maglev_size) if kind == "maglev" else claimed_slots(present)
-    return Slots(_renamed(owners, positions))
-
-
-def _renamed(owners: Sequence[int], positions: Sequence[int]) -> Sequence[int]:
-    """Of those with a weight -> of all members; nobody is one beyond the last in both."""
-    return array("I", [positions[index] for index in owners])
 
 
 def _picker(

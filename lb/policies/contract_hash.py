@@ -26,7 +26,7 @@ def contract_ring(options: ContractOptions, members: int) -> Ring:
             if len(owners) < options.slots:
                 owners[_free_slot(options, owners, position + 1, j)] = position
     points = sorted(owners)
-    return Ring(points, [owners[point] for point in points], _place(options))
+    return Ring(points, [owners[point] for point in points], contract_place(options))
 
 
 def _free_slot(options: ContractOptions, owners: dict[int, int], i: int, j: int) -> int:
@@ -44,7 +44,7 @@ def _server_hash(coefficients: tuple[int, ...], i: int, j: int) -> int:
     return a * i * i + b * i + c * j * j + d * j + e
 
 
-def _place(options: ContractOptions) -> Callable[[bytes], int]:
+def contract_place(options: ContractOptions) -> Callable[[bytes], int]:
     slots = options.slots
     if not options.request_hash:
         return lambda key: crc32(key) % slots

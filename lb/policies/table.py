@@ -14,6 +14,7 @@ from lb.policies.peak_ewma import LowestPeakEwma
 from lb.policies.power_of_two import PowerOfTwo
 from lb.policies.random import Random
 from lb.policies.round_robin import RoundRobin
+from lb.policies.tables import TableSource, build_table
 from lb.policies.weighted_round_robin import WeightedRoundRobin
 
 POLICIES: dict[str, PolicyFactory] = {
@@ -33,6 +34,9 @@ POLICIES: dict[str, PolicyFactory] = {
 }
 
 
-def create(name: str, pool: Pool) -> Policy:
+def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:
     """The policy of that name for ``pool``. KeyError: no such policy (the configuration was checked before)."""
-    return POLICIES[name](pool)
+    policy = POLICIES[name](pool)
+    if isinstance(policy, ConsistentHash):
+        policy.source = tables
+    return policy

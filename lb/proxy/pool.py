@@ -17,6 +17,7 @@ from lb.model import Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.score import score
 from lb.policies.table import create
+from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
@@ -67,8 +68,10 @@ class LivePool:
         clock: Callable[[], float],
         workers: int,
         on_store_loss: StoreLoss | None = None,
+        tables: TableSource = build_table,
     ) -> None:
-        """``on_store_loss``: None where no other machine shares the backends' limits."""
+        """``on_store_loss``: None where no other machine shares the backends' limits. ``tables``: where policies that
+        hash get theirs from."""
         self.pool = pool
         self.members = tuple(members)
         self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
@@ -86,6 +89,7 @@ class LivePool:
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
         self._on_store_loss = on_store_loss
+        self._tables = tables
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
         self._fence: Any = get_original("_thread", "allocate_lock")()
@@ -191,7 +195,7 @@ class LivePool:
             raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
         built = self._policies.get(policy)
         if built is None:
-            built = self._policies[policy] = create(policy, self.pool)
+            built = self._policies[policy] = create(policy, self.pool, self._tables)
         return built.build(self.backends, eligible)
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:

@@ -41,6 +41,7 @@ from lb.server.status import readiness, status_routes
 from lb.state.layout import DRAINING, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
+from lb.state.tables import MappedTables
 from lb.state.tickets import Tickets
 
 SEGMENT_CHECK_S = 1.0
@@ -255,6 +256,7 @@ class Runtime:
             monotonic,
             self.snapshot.config.workers,
             state.on_store_loss if state.redis else None,
+            MappedTables(state.dir),
         )
 
     def _tickets(self, column_name: str, policy: str) -> TicketSource:

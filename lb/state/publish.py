@@ -3,7 +3,7 @@
 What is in force is the file's configuration (``state.dir/base.json``) under what operators changed
 (``state.dir/operator.json``); either of them may change, and both survive a restart.
 
-Order is the promise: columns exist before the snapshot names them, the snapshot is in place before the
+Order is the promise: tables and columns exist before the snapshot needs them, the snapshot is in place before the
 segment's generation tells anybody to read it. Killed anywhere, running processes stay on the old snapshot or
 move to the whole new one. Knows neither the data path nor probes, and not how a file is read.
 """
@@ -21,7 +21,7 @@ from lb.config import names
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Config, Snapshot
-from lb.state import durable, locks, operator_file
+from lb.state import durable, locks, operator_file, tables
 from lb.state.columns import allocate, column_names
 from lb.state.layout import SLOT_GENERATION
 from lb.state.operator import Overlay, apply
@@ -137,6 +137,7 @@ def token_of(config: Config) -> str:
 def _publish(base: Config, found: operator_file.Found, previous: Snapshot | None) -> Snapshot:
     config, problems = apply(base, found.overlay)
     problems = (found.problem, *problems) if found.problem else problems
+    tables.prepare(config.state.dir, config)
     segment, columns = _segment(config, previous)
     try:
         generation = 1 + max(segment.generation, previous.generation if previous else 0)
@@ -147,6 +148,7 @@ def _publish(base: Config, found: operator_file.Found, previous: Snapshot | None
         segment.close()
     if previous and previous.segment != snapshot.segment:
         _tell_old_segment(previous.segment, generation)
+    tables.prune(config.state.dir, (config, *([previous.config] if previous else [])))
     return snapshot
 
 

@@ -77,6 +77,9 @@ FIGURES: tuple[Figure, ...] = (
     Figure("upload_vs_nginx", "1 MiB request bodies, CPU per byte vs nginx", "at most", 2.5, 1.2),
     Figure("idle_kib", "memory per idle keep-alive connection", "at most", 24.0, 4.0, "KiB"),
     Figure("wsgi_vs_worker", "WSGI path, CPU per request vs the worker path", "at most", 8.0, 5.0),
+    Figure("tail_slow_vs_round_robin", "one backend slow: p99 of peak_ewma vs the best round robin of others", "at most", 0.5, None),
+    Figure("tail_slow_vs_best", "one backend slow: p99 of peak_ewma vs the best of others with any policy", "at most", 1.0, None),
+    Figure("tail_turns_vs_best", "a backend turns slow and back: the same", "at most", None, None),
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Open-loop load: requests start when they are due, however slow the answers are, as crowds do.
 
 A closed loop (wrk) waits for slow answers and so asks less just then, which hides the tail.
-Latency counts from the instant a request was due. Arrivals are Poisson, seeded, the same for all.
+Latency counts from the instant a request was due; of one that failed, until it failed. Arrivals are
+Poisson, seeded, the same for all.
 
 ``python -m tests.bench.open_loop --port N --rate 1000 --seconds 10`` prints one JSON object.
 """
@@ -42,12 +43,12 @@ class Clients:
             is_good = _read_answer(connection)
         except OSError:
             is_good = False
+        self.latencies_ms.append((time.monotonic() - due) * 1000)
         if not is_good:
             self.errors += 1
             if connection is not None:
                 connection.close()
             return
-        self.latencies_ms.append((time.monotonic() - due) * 1000)
         assert connection is not None
         self._idle.append(connection)
 
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clients = Clients(options.port, options.timeout)
     drive(clients, options.rate, options.seconds, options.seed)
     found = {
-        "requests": len(clients.latencies_ms) + clients.errors,
+        "requests": len(clients.latencies_ms),
         "errors": clients.errors,
         **{
             name: percentile(clients.latencies_ms, share)

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 
 from lb.model import AdaptiveOptions, Backend, HashOptions, Pool
 from lb.policies.base import Picker
-from lb.policies.consistent_hash import table_of
 from lb.policies.latency import PeakEwma
 from lb.policies.score import score
 from lb.policies.table import POLICIES, create
+from lb.policies.tables import build_table
 
 SIZES = (3, 100, 10_000)
 SLOTS = 16
@@ -94,7 +94,7 @@ def measure() -> Iterator[dict[str, object]]:
             for even in (True, False):
                 backends = members(count, even=even)
                 policy = create(name, Pool(id="bench", backends=backends, hash=options))
-                table_of.cache_clear()
+                build_table.cache_clear()
                 started = time.process_time()
                 pick = policy.build(backends, range(count))
                 build_ms = (time.process_time() - started) * 1e3

@@ -1,7 +1,8 @@
 """Backends of the tail case: each works on ``slots`` requests at once, for an exponential time, and
 queues the others in order of arrival. One process serves all of them; its CPU must stay far from full.
 
-``python -m tests.bench.slow_backends --ports 1,2,3,4 --means-ms 20,20,20,200``
+``python -m tests.bench.slow_backends --ports 1,2,3,4 --mean-ms 20``; ``GET /mean/200`` at one of them
+changes how long its work takes from then on.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from gevent.server import StreamServer
 from gevent.socket import socket
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
+_MEAN = b"GET /mean/"
 
 
 def backend(mean_s: float, slots: int, seed: int) -> Callable[[socket, object], None]:
-    """A handler of connections. Requests to ``/ready`` are answered at once."""
+    """A handler of connections. Requests to ``/ready`` and ``/mean/MS`` are answered at once."""
     free = Semaphore(slots)
     durations = random.Random(seed)
 
     def work(head: bytes) -> None:
+        nonlocal mean_s
         if head.startswith(b"GET /ready"):
+            return
+        if head.startswith(_MEAN):
+            mean_s = int(head[len(_MEAN) :].split()[0]) / 1000
             return
         with free:
             gevent.sleep(durations.expovariate(1 / mean_s))
@@ -51,13 +57,12 @@ def backend(mean_s: float, slots: int, seed: int) -> Callable[[socket, object], 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.slow_backends")
     parser.add_argument("--ports", required=True)
-    parser.add_argument("--means-ms", required=True)
+    parser.add_argument("--mean-ms", type=float, required=True)
     parser.add_argument("--slots", type=int, default=8)
     options = parser.parse_args(arguments)
-    means = [float(mean) / 1000 for mean in options.means_ms.split(",")]
     servers = [
-        StreamServer(("127.0.0.1", int(port)), backend(mean, options.slots, seed), backlog=1024)
-        for seed, (port, mean) in enumerate(zip(options.ports.split(","), means, strict=True))
+        StreamServer(("127.0.0.1", int(port)), backend(options.mean_ms / 1000, options.slots, seed), backlog=1024)
+        for seed, port in enumerate(options.ports.split(","))
     ]
     for server in servers[1:]:
         server.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench import figures, report
+from tests.bench.cases import tail
 from tests.bench.outcome import Table, paired_ratios
 
 
@@ -47,3 +48,22 @@ def test_tables_come_as_text_and_as_markdown() -> None:
     table = Table("Speed", ("system", "µs"), (("lb", "31.0"),), ("quiet machine",))
     assert report.as_text(table) == "Speed\nsystem  µs\n----------\nlb      31.0\nquiet machine\n"
     assert report.as_markdown(table) == "## Speed\n\n| system | µs |\n|---|---|\n| lb | 31.0 |\n\nquiet machine\n"
+
+
+def test_the_tail_is_judged_against_who_has_the_lowest_median() -> None:
+    def rounds(*p99s: float) -> list[dict[str, float]]:
+        return [{"p99": p99, "errors": 0.0} for p99 in p99s]
+
+    results = {
+        tail.JUDGED: rounds(50, 60, 70),
+        tail.Subject("nginx-bare", "", "round robin"): rounds(500, 100, 700),
+        tail.Subject("traefik", "leasttime", "other"): rounds(100, 100, 100),
+        tail.Subject("caddy", "least_conn", "other"): rounds(50, 200, 300),
+        tail.Subject("lb", "random", "ours"): rounds(1, 1, 1),
+    }
+    assert tail.ratios(results) == {"vs_round_robin": [0.1, 0.6, 0.1], "vs_best": [0.5, 0.6, 0.7]}
+
+
+def test_a_failed_request_of_ours_voids_the_tail() -> None:
+    other = tail.Subject("traefik", "p2c", "other")
+    assert tail.ratios({tail.JUDGED: [{"p99": 1.0, "errors": 1.0}], other: [{"p99": 9.0, "errors": 0.0}]}) == {}
