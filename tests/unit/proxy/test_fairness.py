@@ -19,7 +19,7 @@ from lb.model import PoolTimeouts
 from lb.proxy.answer import LengthReader
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.reply import LINGER_BYTES, _linger
-from lb.proxy.stream import TURN_MASK, Stream
+from lb.proxy.stream import TURN_MASK, TURN_S, Stream
 from lb.proxy.tls import _BARREN_BYTES, TlsLayer
 from lb.proxy.tunnel import Patience, Tunnel
 from lb.proxy.upload import Upload
@@ -89,6 +89,23 @@ def test_pipelined_requests_that_are_answered_here(sweeper: Sweeper, others: Oth
         client.sendall(GET * (ROUNDS - 1) + LAST)
         assert statuses(client, ROUNDS) == [200] * ROUNDS
     assert seen[-1] - seen[0] >= LEAST_TURNS
+
+
+def test_pipelined_requests_that_each_take_their_time(sweeper: Sweeper, others: Others) -> None:
+    """Eight in one turn would be eight times as long as one."""
+    seen: list[int] = []
+    note = noting(others, seen)
+
+    def slow(exchange: Any) -> Any:
+        until = monotonic() + 1.2 * TURN_S
+        while monotonic() < until:
+            pass
+        return note(exchange)
+
+    with serving(sweeper, local_route("slow", slow)) as served, served.client() as client:
+        client.sendall(GET * TURN_MASK + LAST)
+        assert statuses(client, TURN_MASK + 1) == [200] * (TURN_MASK + 1)
+    assert seen[-1] - seen[0] >= TURN_MASK - 1
 
 
 def test_a_head_of_tiny_records(sweeper: Sweeper, hub: Any, certificate: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
