@@ -17,6 +17,7 @@ import pytest
 
 from lb.model import PoolTimeouts
 from lb.proxy.answer import LengthReader
+from lb.proxy.attempt import _read_head
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.reply import LINGER_BYTES, _linger
 from lb.proxy.stream import TURN_MASK, TURN_S, Stream
@@ -169,6 +170,28 @@ class Eager:
 
 def had_turns(stream: Eager) -> bool:
     return stream.turns[-1] - stream.turns[0] >= LEAST_TURNS
+
+
+class Dribbling(Eager):
+    """Every byte of ``data`` is there at once, and by itself, as in TLS records of one byte."""
+
+    def __init__(self, others: Others, data: bytes) -> None:
+        super().__init__(others)
+        self.fields = None
+        self.is_reused = False
+        self._data = iter(data)
+
+    def recv_later(self) -> bytes:
+        self.turns.append(self._others.turns)
+        return bytes((next(self._data),))
+
+
+def test_a_backends_head_in_tiny_pieces(others: Others) -> None:
+    backend: Any = Dribbling(others, b"HTTP/1.1 200 OK\r\nX-Long: %b\r\n\r\n" % (b"x" * ROUNDS))
+    exchange: Any = SimpleNamespace(upload=None)
+    head, rest = _read_head(exchange, backend)
+    assert (head.status, rest) == (200, b"")
+    assert had_turns(backend)
 
 
 class EndlessBody:
