@@ -15,6 +15,8 @@ from lb.config.names import HASH_TABLES
 from lb.model import Backend, Config, Pool
 
 WEIGHTS = (1, 256)
+MOST_MISTAKES = 20
+"""More are of no use to anybody, and looking for what each was meant to be takes its time: 1 MiB of them seconds."""
 BACKEND_KEYS: dict[str, Callable[[Any], Any]] = {
     "url": checks.backend_url,
     "id": checks.label,
@@ -36,7 +38,7 @@ class KeyMistakes(ValueError):
 
 
 def checked(values: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    """``values`` as their checks leave them. KeyMistakes with all that is wrong; an unknown key is, too."""
+    """``values`` as their checks leave them. KeyMistakes with what is wrong; an unknown key is, too."""
     found, mistakes = {}, {}
     for key, value in values.items():
         try:
@@ -46,6 +48,8 @@ def checked(values: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]
             found[key] = check(value)
         except ValueError as error:
             mistakes[key] = str(error)
+            if len(mistakes) >= MOST_MISTAKES:
+                break
     if mistakes:
         raise KeyMistakes(mistakes)
     return found

@@ -29,6 +29,8 @@ REPEATS = {sre.MAX_REPEAT, sre.MIN_REPEAT, *([sre.POSSESSIVE_REPEAT] if hasattr(
 _SINGLES = {sre.LITERAL, sre.NOT_LITERAL, sre.ANY, sre.IN}
 _ATOMIC = getattr(sre, "ATOMIC_GROUP", None)
 _ASSERTIONS = {sre.ASSERT, sre.ASSERT_NOT}
+_ENDS = {sre.AT_END, sre.AT_END_STRING}
+"""Behind a ``.*`` they hold in any case; a ``\\b`` may not, and then every way is tried."""
 
 
 def ways_to_match(tree: Any) -> int:
@@ -54,7 +56,7 @@ def operators(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 def _without_rest(items: list[Any]) -> list[Any]:
     """Without the ``.*`` that ends it, or each of the alternatives at its end."""
-    while items and items[-1][0] is sre.AT:
+    while items and items[-1][0] is sre.AT and items[-1][1] in _ENDS:
         items = items[:-1]
     if not items:
         return items

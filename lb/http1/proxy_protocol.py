@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from lb.errors import RequestError
@@ -128,13 +129,17 @@ def _source_v2(data: bytes, family: int) -> Source:
 
 
 def _check_tlvs(header: bytes, at: int) -> None:
-    """Type, length and value must fill the header exactly; a checksum must be right."""
+    """Type, length and value must fill the header exactly; a checksum must be right, and the only one: each is work."""
+    is_checked = False
     while at < len(header):
         end = at + 3 + int.from_bytes(header[at + 1 : at + 3], "big")
         if at + 3 > len(header) or end > len(header):
             raise _bad("TLV")
         if header[at] == _TLV_CRC32C:
+            if is_checked:
+                raise _bad("two checksums")
             _check_checksum(header, at, end)
+            is_checked = True
         at = end
 
 
@@ -146,9 +151,17 @@ def _check_checksum(header: bytes, at: int, end: int) -> None:
 
 def crc32c(data: bytes) -> int:
     """CRC-32C (Castagnoli, RFC 3720 appendix B.4); ``zlib`` has only the other polynomial."""
+    table = _crc_table()
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
+
+
+@lru_cache(maxsize=1)
+def _crc_table() -> list[int]:
+    """Of each byte by itself."""
+    table = list(range(256))
+    for _ in range(8):
+        table = [crc >> 1 ^ (0x82F63B78 if crc & 1 else 0) for crc in table]
+    return table

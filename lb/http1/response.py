@@ -21,7 +21,8 @@ from lb.http1.fields import (
 )
 
 _match_status = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n").match
-_fold = re.compile(rb"[ \t]*\r\n[ \t]+")
+_fold = re.compile(rb"(?<![ \t])[ \t]*(?:\r\n[ \t]+)+")
+"""Begins only where white space does: else a run of 60 KB without a fold behind it is looked through from each of its bytes."""
 _space_before_colon = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:")
 
 _SPECIAL = HOP_BY_HOP | {b"content-length", b"date"}

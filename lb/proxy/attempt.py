@@ -23,6 +23,7 @@ from lb.proxy.date import date_line
 from lb.proxy.deadlines import NEVER, Expired
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection, Member
+from lb.proxy.stream import TURN_MASK
 from lb.proxy.upload import Upload
 
 MAX_INTERIM: Final = 10
@@ -124,7 +125,7 @@ def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[Respo
     buffer = _recv(exchange, connection)
     if buffer:
         connection.is_reused = False  # whatever happens now, it was not stale
-    interims = 0
+    interims = pieces = 0
     while True:
         end = find_response_head_end(buffer) if buffer else 0
         if end:
@@ -144,6 +145,9 @@ def _read_head(exchange: Exchange, connection: BackendConnection) -> tuple[Respo
                 exchange.wait_for_head()
             if buffer:
                 continue
+        pieces += 1
+        if not pieces & TURN_MASK:
+            connection.let_others()
         more = _recv(exchange, connection)
         if not more:
             _ended_early(exchange, connection, buffer)

@@ -127,7 +127,7 @@ class Core:
         counters[C_BYTES_OUT] += exchange.bytes_out
         if exchange.body is not None:
             exchange.bytes_in = exchange.body.received
-            counters[C_BYTES_IN] += exchange.bytes_in
+        counters[C_BYTES_IN] += exchange.bytes_in
         if exchange.reason:
             if exchange.reason == "client_gone":
                 counters[C_CLIENT_GONE] += 1

@@ -282,6 +282,13 @@ class LivePool:
         self.cells.counters[C_RETRIES] += 1
         return True
 
+    def take_over(self, old: LivePool) -> None:
+        """From the pool that this one replaces: who waits there waits here, for those who may be asked now."""
+        waiting, terms = old.waiting, self.waiting
+        if waiting is not None:
+            self.waiting = waiting if terms is not None else None
+            waiting.follow(self, terms)
+
     def close(self) -> None:
         for member in self.members:
             member.close()

@@ -99,8 +99,9 @@ class Replier:
             if out:
                 self._send(connection, exchange, out)
             piece = reader.read()
-            out = encode_chunk(piece) if piece else b""
             exchange.bytes_out += len(piece)
+            out = encode_chunk(piece)
+            piece = b""  # a client that reads slowly would hold both, a quarter of a megabyte each
         trailers = reader.trailers if reader is not None else ()
         self._send(connection, exchange, out + (encode_trailers(trailers) if trailers else LAST_CHUNK))
 

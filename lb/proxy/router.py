@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from lb.config.url_paths import find_ambiguity, normal_path
 from lb.errors import RequestError
+from lb.http1.fields import MAX_LINE_BYTES
 from lb.http1.request import RequestHead
 from lb.model import FieldMatch, Route
 
@@ -164,19 +166,36 @@ def _field(wanted: FieldMatch) -> Condition:
     if wanted.value is None:
         return lambda head: bool(head.fields.values(name))
     if wanted.regex:
-        found = re.compile(wanted.value.encode(), re.DOTALL).fullmatch
-        return lambda head: any(found(value) for value in head.fields.values(name))
+        return _field_like(name, wanted.value.encode())
     value = wanted.value.encode()
     return lambda head: value in head.fields.values(name)
 
 
+def _field_like(name: bytes, pattern: bytes) -> Condition:
+    """An expression may take the square of what it looks at (``lb.config.patterns``): one line's worth of it is enough."""
+    found = re.compile(pattern, re.DOTALL).fullmatch
+
+    def matches(head: RequestHead) -> bool:
+        values = head.fields.values(name)
+        if len(values) > 1 and sum(map(len, values)) > MAX_LINE_BYTES:
+            raise RequestError("head_too_large", f"all {name.decode()} together")
+        return any(found(value) for value in values)
+
+    return matches
+
+
 def query_values(head: RequestHead, name: str) -> list[str]:
     """Values of a query field, decoded; junk gives none rather than an error."""
+    return [value for key, value in _pairs(head.query) if key == name]
+
+
+@lru_cache(maxsize=16)
+def _pairs(query: bytes) -> tuple[tuple[str, str], ...]:
+    """Remembered, because every route that is asked wants them."""
     try:
-        pairs = parse_qsl(head.query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+        return tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS))
     except ValueError:
-        return []
-    return [value for key, value in pairs if key == name]
+        return ()
 
 
 def _query(wanted: FieldMatch) -> Condition:

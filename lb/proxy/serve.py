@@ -23,7 +23,7 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.front import Machine
 from lb.proxy.reply import Replier
 from lb.proxy.routes import wanted_upgrade
-from lb.proxy.stream import RECV_BYTES, TURN_MASK
+from lb.proxy.stream import RECV_BYTES, TURN_MASK, TURN_S
 from lb.state.layout import W_HEAD_ERRORS, W_HEAD_TIMEOUTS, W_TLS_FAILED, W_UNDERSCORE_DROPPED
 
 _MAX_EMPTY_LINES_BYTES = 16
@@ -51,6 +51,7 @@ class RequestServer:
             if not self._set_up(connection, deadline):
                 return False
         served = 0
+        turned_at = monotonic()
         while True:
             try:
                 head = self._read_head(connection, deadline)
@@ -67,8 +68,9 @@ class RequestServer:
                 deadline.at = NEVER
                 return True
             served += 1
-            if not served & TURN_MASK:
+            if not served & TURN_MASK or (connection.buffer and monotonic() - turned_at >= TURN_S):
                 connection.let_others()
+                turned_at = monotonic()
 
     # --- before the first request
 

@@ -61,11 +61,16 @@ class Upload:
 
     def _end(self) -> None:
         """Nothing more is sent: from now on it is the backend's time that runs."""
+        exchange = self._exchange
         if not self._has_failed:
-            self._exchange.upload = None
-        if self._started and not self._exchange.first_byte_at:
-            self._exchange.total_at += monotonic() - self._started
-            self._exchange.wait_for_head()
+            exchange.upload = None
+        if self._started:
+            now = monotonic()
+            if exchange.first_byte_at:
+                exchange.deadline.set(now + self._connection.member.pool.timeouts.idle_s, "upstream_truncated")
+            else:
+                exchange.total_at += now - self._started
+                exchange.wait_for_head()
         self._started = 0.0
 
     def _is_done(self) -> bool:

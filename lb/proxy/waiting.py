@@ -140,6 +140,17 @@ class Waiting:
             self._changed()
             self.look()
 
+    def follow(self, pool: Chooser, terms: Waiting | None) -> None:
+        """After a reload: who waits, and who comes, gets what ``pool`` has now, on the terms of ``terms``. None: nobody
+        has to wait there. Never switches."""
+        self._since[self._slot] = 0
+        self._pool = pool
+        if terms is not None:
+            self._size, self._limit_s = terms._size, terms._limit_s
+            self._since, self._slot = terms._since, terms._slot
+        self._changed()
+        self.look()
+
     # --- places
 
     def freed(self) -> None:

@@ -70,6 +70,7 @@ class Runtime:
         self._first_generation = self.snapshot.generation
         self._random = Random(SystemRandom().getrandbits(64)).random
         self._members: dict[MemberKey, Member] = {}
+        self._pools: dict[str, LivePool] = {}
         self._log: AccessLogWriter | None = None
         self._health_seen = -1
         self._checked_at = 0.0
@@ -215,12 +216,20 @@ class Runtime:
             self.snapshot.generation, kind(routes), pools.values(), algo_cells, unrouted, log,
             unknown_methods=config.unknown_methods, basis=self._basis,
         )  # fmt: skip
+        self._replace(pools)
         status = status_routes(cells.of("route:(status)"), self._ready, control.metrics_from(pools[built_in.id]))
         quiet = AccessLogWriter("", "json", self.worker_cells.counters)
         self.status = Core(
             self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet,
             unknown_methods=False, basis=self._basis,
         )  # fmt: skip
+
+    def _replace(self, pools: dict[str, LivePool]) -> None:
+        """Who waits in a pool of before waits in its successor. In one that is gone they wait for what they were to get."""
+        for name, pool in pools.items():
+            if name in self._pools:
+                pool.take_over(self._pools[name])
+        self._pools = pools
 
     def _log_writer(self) -> AccessLogWriter:
         """One for the worker's life: requests that an older core began are logged by it too."""

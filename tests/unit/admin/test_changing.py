@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,12 @@ def test_a_file_that_cannot_be_written(api: Api) -> None:
     answer = api("PUT", "/api/v1/config", FILE, Content_Type="text/yaml")
     assert (answer.status_code, answer.json["reason"]) == (409, "file_not_writable")
     assert "is a link" in answer.json["error"]
+
+
+def test_a_body_of_many_keys_is_refused_at_once(shared: Api) -> None:
+    """The controller does nothing else meanwhile: no probe, no metrics."""
+    keys = [f'"k{number:05d}":0' for number in range(90_000)]
+    started = time.thread_time()
+    answer = shared("POST", WEB, "{" + ",".join([*keys, keys[-1]]) + "}")
+    assert (answer.status_code, answer.json["error"]) == (400, "the body is not JSON: duplicate key 'k89999'")  # type: ignore[index]
+    assert time.thread_time() - started < 5

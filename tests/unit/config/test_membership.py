@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lb.config.build import _backend
 from lb.config.fields import Reads
-from lb.config.membership import BACKEND_KEYS, KeyMistakes, backend_of, keys_of, misfit
+from lb.config.membership import BACKEND_KEYS, MOST_MISTAKES, KeyMistakes, backend_of, keys_of, misfit
 from lb.config.schema_pools import BackendEntry
 from lb.model import Backend, Config, ContractOptions, HashOptions, Listener, Pool, Route, State
 
@@ -71,6 +71,12 @@ def test_all_mistakes_at_once() -> None:
     assert sorted(caught.value.mistakes) == ["backup", "url", "weigth"]
     with pytest.raises(KeyMistakes, match="`url` is missing"):
         backend_of({"id": "a"})
+
+
+def test_so_many_mistakes_and_no_more() -> None:
+    with pytest.raises(KeyMistakes) as caught:
+        backend_of({f"weigth{i}": 3 for i in range(100_000)})
+    assert len(caught.value.mistakes) == MOST_MISTAKES
 
 
 backends = st.builds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+import time
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,26 @@ def test_bad_headers(header: bytes) -> None:
 def test_a_right_checksum_passes() -> None:
     header = v2(0x11, tcp4("1.2.3.4", 1), b"\x03\x00\x04" + bytes.fromhex("3a12d339"))
     assert parse(header) == (Source(b"1.2.3.4", 1, False), len(header))
+
+
+def checked(further: bytes) -> bytes:
+    """A header with a right checksum before ``further``."""
+    zeroed = v2(0x11, tcp4("1.2.3.4", 1), b"\x03\x00\x04\0\0\0\0" + further)
+    return zeroed.replace(b"\x03\x00\x04\0\0\0\0", b"\x03\x00\x04" + crc32c(zeroed).to_bytes(4, "big"), 1)
+
+
+def test_one_checksum_is_enough() -> None:
+    with pytest.raises(RequestError, match="two checksums"):
+        parse(checked(b"\x03\x00\x04abcd"))
+
+
+def test_a_checksum_costs_little() -> None:
+    """Whoever may connect can have one worked out, and nobody is served meanwhile."""
+    header = checked(b"\x04\x0f\x00" + bytes(0xF00))
+    started = time.thread_time()
+    for _ in range(100):
+        assert parse(header) is not None
+    assert time.thread_time() - started < 0.2
 
 
 def test_the_checksum_has_its_published_check_values() -> None:

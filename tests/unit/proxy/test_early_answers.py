@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import gc
 import socket as constants
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
 
+from lb.model import ListenerTimeouts, PoolTimeouts
 from lb.proxy.attempt import attempt
 from lb.proxy.body import WireBody
-from lb.proxy.deadlines import Deadline, Sweeper
+from lb.proxy.deadlines import PERIOD_S, Deadline, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import BackendConnection
 from lb.proxy.stream import Stream
@@ -122,3 +124,30 @@ def test_a_request_that_is_over_holds_no_memory(
 def held() -> list[Exchange | Upload]:
     """All there are, those of other tests too."""
     return [one for one in gc.get_objects() if isinstance(one, (Exchange, Upload))]
+
+
+def test_a_pause_behind_the_whole_body_is_the_backends(sweeper: Sweeper) -> None:
+    """An answer that began before the body had come may rest for ``idle``, and not only for what is left of the
+    client's time for a piece."""
+
+    def serve(connection: Connection) -> None:
+        connection.sock.recv(FIRST_BYTES)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nno")
+        taken = b""
+        while not taken.endswith(b"end"):
+            taken += connection.sock.recv(FIRST_BYTES)
+        time.sleep(4 * PERIOD_S)
+        connection.send(b"ne")
+
+    with (
+        fault_origin(serve) as origin,
+        open_pool(*backends(origin.port), timeouts=PoolTimeouts(idle_s=10)) as pool,
+        serving(sweeper, pool_route(pool)) as served,
+        served.client(served.entrance(ListenerTimeouts(body_s=2 * PERIOD_S))) as client,
+    ):
+        client.sendall(b"POST / HTTP/1.1\r\nHost: lb.test\r\nContent-Length: 3\r\n\r\n")
+        got = b""
+        while not got.endswith(b"no"):
+            got += client.recv(FIRST_BYTES)
+        client.sendall(b"end")
+        assert client.recv(FIRST_BYTES) == b"ne"

@@ -17,9 +17,10 @@ import pytest
 
 from lb.model import PoolTimeouts
 from lb.proxy.answer import LengthReader
+from lb.proxy.attempt import _read_head
 from lb.proxy.deadlines import Deadline, Expired, Sweeper
 from lb.proxy.reply import LINGER_BYTES, _linger
-from lb.proxy.stream import TURN_MASK, Stream
+from lb.proxy.stream import TURN_MASK, TURN_S, Stream
 from lb.proxy.tls import _BARREN_BYTES, TlsLayer
 from lb.proxy.tunnel import Patience, Tunnel
 from lb.proxy.upload import Upload
@@ -91,6 +92,23 @@ def test_pipelined_requests_that_are_answered_here(sweeper: Sweeper, others: Oth
     assert seen[-1] - seen[0] >= LEAST_TURNS
 
 
+def test_pipelined_requests_that_each_take_their_time(sweeper: Sweeper, others: Others) -> None:
+    """Eight in one turn would be eight times as long as one."""
+    seen: list[int] = []
+    note = noting(others, seen)
+
+    def slow(exchange: Any) -> Any:
+        until = monotonic() + 1.2 * TURN_S
+        while monotonic() < until:
+            pass
+        return note(exchange)
+
+    with serving(sweeper, local_route("slow", slow)) as served, served.client() as client:
+        client.sendall(GET * TURN_MASK + LAST)
+        assert statuses(client, TURN_MASK + 1) == [200] * (TURN_MASK + 1)
+    assert seen[-1] - seen[0] >= TURN_MASK - 1
+
+
 def test_a_head_of_tiny_records(sweeper: Sweeper, hub: Any, certificate: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte of it in each: none of them is waited for."""
     given = 0
@@ -152,6 +170,28 @@ class Eager:
 
 def had_turns(stream: Eager) -> bool:
     return stream.turns[-1] - stream.turns[0] >= LEAST_TURNS
+
+
+class Dribbling(Eager):
+    """Every byte of ``data`` is there at once, and by itself, as in TLS records of one byte."""
+
+    def __init__(self, others: Others, data: bytes) -> None:
+        super().__init__(others)
+        self.fields = None
+        self.is_reused = False
+        self._data = iter(data)
+
+    def recv_later(self) -> bytes:
+        self.turns.append(self._others.turns)
+        return bytes((next(self._data),))
+
+
+def test_a_backends_head_in_tiny_pieces(others: Others) -> None:
+    backend: Any = Dribbling(others, b"HTTP/1.1 200 OK\r\nX-Long: %b\r\n\r\n" % (b"x" * ROUNDS))
+    exchange: Any = SimpleNamespace(upload=None)
+    head, rest = _read_head(exchange, backend)
+    assert (head.status, rest) == (200, b"")
+    assert had_turns(backend)
 
 
 class EndlessBody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 
 import gevent
@@ -20,8 +21,8 @@ from lb.proxy.member import Member
 from lb.proxy.pool import LivePool
 from lb.proxy.waiting import LEAD_NS, POLL_S
 from lb.state.layout import DOWN, SH_VERDICT
-from tests.support.scripted import FakeSegment, head_of
-from tests.unit.proxy.live import backends, exchange_of, live_pool
+from tests.support.scripted import FakeClock, FakeSegment, head_of
+from tests.unit.proxy.live import Cursors, backends, exchange_of, live_pool
 
 POLICY = "round_robin"
 
@@ -356,3 +357,41 @@ def test_two_workers_share_a_limit_and_both_make_progress(seed: int, most: int) 
     assert [worker.log for worker in workers] == [[0, 1, 2, 3, 4, 5]] * 2
     for worker in workers:
         worker.close()
+
+
+# --- a reload
+
+
+@pytest.mark.parametrize("has_limit", [True, False])
+def test_who_waits_over_a_reload_gets_what_it_brought(crowd: Crowds, *, has_limit: bool) -> None:
+    with crowd(1) as one:
+        one.arrive()
+        one.arrive()
+        before, one.pool = one.pool, live_pool(*backends(1, 2, max_inflight=1 if has_limit else None))
+        one.pool.take_over(before)
+        settle()
+        assert (one.log, sum(one.loads())) == ([0, 1], 1)
+        assert (one.pool.waiting is one.waiting) is has_limit
+        one.end(0)
+        one.pool = before
+
+
+def test_nobody_who_waits_gets_a_backend_that_was_drained_meanwhile(crowd: Crowds) -> None:
+    with crowd(1, 1) as one:
+        first, second, waiting = one.arrive(), one.arrive(), one.arrive()
+        before = one.pool
+        drained, other = before.backends
+        pool = replace(before.pool, backends=(replace(drained, state="drain"), other))
+        for member, backend in zip(before.members, pool.backends, strict=True):
+            member.backend = backend
+        after = LivePool(pool, before.members, before.cells, Cursors(), Random(7).random, FakeClock(), 1)
+        after.take_over(before)
+        on = {one.served[number].member.backend.state: number for number in (first, second)}  # type: ignore[union-attr]
+        one.end(on["drain"])
+        gevent.sleep(2 * POLL_S)
+        assert waiting not in one.served
+        late = one.arrive()
+        one.end(on["ready"])
+        assert one.log[2:] == [waiting]
+        one.end(waiting)
+        assert one.log[2:] == [waiting, late]

@@ -45,6 +45,8 @@ from lb.proxy.forward import forward
 from lb.server import runtime as runtime_module
 from lb.server.runtime import Runtime
 from lb.state.layout import (
+    C_BYTES_IN,
+    C_BYTES_OUT,
     C_COUNT,
     DOWN,
     H_CONTROLLER_BEAT_NS,
@@ -375,6 +377,37 @@ def test_a_request_that_was_under_way_ends_in_the_old_core(
     old.record(exchange)
     assert asked.load() == 0
     assert total(runtime, "route:all") == 1
+
+
+def test_a_request_that_waits_is_served_by_what_a_reload_adds(
+    runtime: Runtime, config: Config, origin: FaultOrigin, put_in_force: Any, deadline: Deadline
+) -> None:
+    """And by nobody whom it has taken out."""
+    first = replace(backend("a", origin), max_inflight=1)
+    pool = replace(config.pools[0], backends=(first,))
+    put_in_force(replace(config, pools=(pool,)))
+    wait_until(lambda: runtime.traffic.generation == 2)
+    old = runtime.traffic
+    holder = exchange_of(head_of(), deadline)
+    old.match(holder)
+    old.answer(holder)
+    waiting = gevent.spawn(get, runtime, Deadline(None))
+    wait_until(lambda: len(old.pools[0].waiting or ()) == 1)
+    added = replace(backend("c", origin), max_inflight=1)
+    put_in_force(replace(config, pools=(replace(pool, backends=(replace(first, state="drain"), added)),)))
+    assert waiting.get(timeout=5).status == 200
+    assert (total(runtime, "backend:web/a"), total(runtime, "backend:web/c")) == (1, 1)
+    old.record(holder)
+
+
+def test_a_tunnel_is_counted_both_ways(runtime: Runtime, deadline: Deadline) -> None:
+    """It has no request body, but bytes of the client all the same."""
+    exchange = exchange_of(head_of(), deadline)
+    runtime.traffic.match(exchange)
+    body_of(runtime.traffic.answer(exchange))
+    exchange.bytes_in, exchange.bytes_out = 7, 9
+    runtime.traffic.record(exchange)
+    assert [total(runtime, "route:all", cell) for cell in (C_BYTES_IN, C_BYTES_OUT)] == [7, 9]
 
 
 def test_a_dropped_backend_ends_what_it_works_on_and_keeps_no_connection(
