@@ -10,22 +10,18 @@ import ipaddress
 import re
 from typing import NamedTuple
 
+from lb.config.absent import absence
+
 MAX_UNIX_PATH_BYTES = 107
 """sockaddr_un.sun_path is 108 bytes on Linux, one of them the final NUL."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?")
+_BESIDE_A_BIND = re.compile(r"(?i:([a-z][a-z0-9]*)/.*|.*:[0-9]+[/ ]([a-z][a-z0-9]*))")
+"""``udp/0.0.0.0:53``, ``0.0.0.0:53/udp``, ``0.0.0.0:443 quic``: how others write what a socket is for."""
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
-_FOREIGN_SCHEMES = {
-    "tcp": "lb balances HTTP only, not TCP or UDP",
-    "udp": "lb balances HTTP only, not TCP or UDP",
-    "h2": "HTTP/2 to backends is not available yet",
-    "h2c": "HTTP/2 to backends is not available yet",
-    "grpc": "gRPC to backends is not available yet",
-    "grpcs": "gRPC to backends is not available yet",
-}
 _METADATA_HOSTS = {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 _METADATA_V6 = ipaddress.ip_network("fd00:ec2::254/128")
 WILDCARDS = {"0.0.0.0": 4, "::": 6}
@@ -55,8 +51,10 @@ def backend_url(text: str) -> Address:
         raise ValueError(f"expected a URL such as http://10.0.0.1:8080, got `{text}`{_nearest_url(text)}")
     scheme, authority, rest = match[1].lower(), match[2], match[3]
     if scheme not in ("http", "https"):
-        why = _FOREIGN_SCHEMES.get(scheme, "expected http://, https:// or unix:")
-        raise ValueError(f"scheme `{scheme}`: {why}")
+        reason = absence(scheme)
+        raise ValueError(
+            f"scheme `{scheme}` {reason}" if reason else f"scheme `{scheme}`: expected http://, https:// or unix:"
+        )
     if rest not in ("", "/"):
         raise ValueError(f"a backend URL ends after the port: `{rest}` does not belong here")
     host, port = _host_and_port(authority, 443 if scheme == "https" else 80, "1")
@@ -83,8 +81,11 @@ def bind_address(text: str) -> Address:
         return Address(unix_path=_unix_path(text[5:]))
     if "://" in text:
         scheme = text.partition("://")[0].lower()
-        why = _FOREIGN_SCHEMES.get(scheme, "a bind is host:port without a scheme")
-        raise ValueError(f"`{text}`: {why}")
+        reason = absence(scheme)
+        raise ValueError(f"`{scheme}` {reason}" if reason else f"`{text}`: a bind is host:port without a scheme")
+    if beside := _BESIDE_A_BIND.fullmatch(text):
+        word = beside[1] or beside[2]
+        raise ValueError(f"`{word}` {absence(word) or 'is not part of a bind'}; expected host:port")
     if text.startswith("*:"):
         raise ValueError(f"`{text}`: every address is written `0.0.0.0:{text[2:]}`, and `[::]:{text[2:]}` for IPv6")
     if text.removeprefix(":").isdecimal():

@@ -227,7 +227,7 @@ def _route(id: str, entry: RouteEntry) -> model.Route:
         redirect=_redirect(entry.redirect),
         policy=entry.policy,
         algo_override=entry.algo_override,
-        upgrades=tuple(name.lower() for name in entry.upgrades),
+        upgrades=tuple(entry.upgrades),
         body_limit_bytes=entry.body_limit,
         error_style=entry.error_style,
         scheme=entry.scheme,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lb.config import addresses, store_url, units
+from lb.config.absent import absence
 from lb.config.expand import Expanded
 from lb.config.names import LATER_POLICIES, POLICIES
 
@@ -189,9 +190,10 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         word = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
         if word not in choices:
-            raise ValueError(
-                f"expected one of {', '.join(choices)}, got {described(value)}{did_you_mean(word, choices)}"
-            )
+            expected = f"expected one of {', '.join(choices)}"
+            if reason := absence(word):
+                raise ValueError(f"`{word}` {reason}; {expected}")
+            raise ValueError(f"{expected}, got {described(value)}{did_you_mean(word, choices)}")
         return word
 
     return check

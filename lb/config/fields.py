@@ -194,6 +194,7 @@ HostPatternOrEmpty = Annotated[str, Reads(route_checks.host_pattern_or_empty, _T
 Port = Annotated[
     int | None, Reads(checks.port_or_none, _or_variable({"const": "none"}, {"type": "integer", "minimum": 1}))
 ]
+Upgrade = Annotated[str, Reads(route_checks.upgrade, _TEXT)]
 Method = Annotated[str, Reads(route_checks.method, _TEXT)]
 FieldName = Annotated[str, Reads(route_checks.field_name, _TEXT)]
 HeaderText = Annotated[str, Reads(route_checks.header_text, _TEXT)]

@@ -10,12 +10,14 @@ import re
 from typing import Any, NamedTuple
 
 from lb.config import addresses
+from lb.config.absent import absence
 from lb.config.checks import described, did_you_mean, matching, text_of
 from lb.config.names import ACTIONS, LATER_ACTIONS, REFUSED_METHODS
 from lb.config.patterns import safe_pattern
 from lb.config.url_paths import normal_path
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_UPGRADE = matching(re.compile(rf"{_TOKEN.pattern}(?:/{_TOKEN.pattern})?", re.ASCII), "a protocol such as websocket")
 _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
 _URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{[^}]*\}?")
@@ -99,11 +101,21 @@ def body_text(value: Any) -> str:
     return value
 
 
+def upgrade(value: Any) -> str:
+    """A protocol's name, perhaps with a version (RFC 9110 section 7.8), in lower case."""
+    name = _UPGRADE(value)
+    if reason := absence(name):
+        raise ValueError(f"`{name}` {reason}")
+    return name.lower()
+
+
 def action_name(value: Any) -> str:
     name = text_of(value)
     if name in LATER_ACTIONS:
         raise ValueError(f"action `{name}` is not available in this version")
     if name not in ACTIONS:
+        if reason := absence(name):
+            raise ValueError(f"`{name}` {reason}")
         near = did_you_mean(name, ACTIONS) or f": expected one of {', '.join(ACTIONS)}"
         raise ValueError(f"unknown action {described(name)}{near}")
     return name

@@ -21,6 +21,7 @@ from lb.config.fields import (
     Shorthand,
     SizeOrNone,
     Text,
+    Upgrade,
     UrlPath,
     count,
     words,
@@ -75,7 +76,9 @@ class RouteEntry(Section):
     action: ActionName | None = key("Action: `metrics` or `health` of the balancer itself.", None)
     policy: PolicyName = setting(Route, "policy", "Instead of the pool's.", example="round_robin")
     algo_override: Flag = setting(Route, "algo_override", "Whether a client may choose the policy by `?algo=`.")
-    upgrades: Annotated[list[Text], OneOrMany] = setting(Route, "upgrades", "Upgrades that are passed on as a tunnel.")
+    upgrades: Annotated[list[Upgrade], OneOrMany] = setting(
+        Route, "upgrades", "Upgrades that are passed on as a tunnel."
+    )
     body_limit: SizeOrNone = setting(
         Route, "body_limit_bytes", "Largest request body, instead of the listener's.", example="1MiB"
     )

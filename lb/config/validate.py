@@ -15,8 +15,8 @@ from typing import Annotated, Any, Generic, TypeVar, Union
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lb.config.absent import absence
 from lb.config.checks import described, did_you_mean
-from lb.config.names import ABSENT_KEYS
 from lb.config.problems import Finding, Path
 from lb.config.section import Section
 
@@ -87,6 +87,8 @@ def _finding(schema: type[Section], detail: ErrorDetails, path: Path) -> Finding
         return Finding(path, _unknown_key(schema, path), at_key=True)
     if kind == "missing":
         return Finding(path, f"`{path[-1]}` is missing", at_key=True)
+    if kind in _EXPECTED and isinstance(value, str) and (reason := absence(value)):
+        return Finding(path, f"`{value}` {reason}")
     if kind in _EXPECTED:
         return Finding(path, f"expected {_EXPECTED[kind]}, got {described(value)}{_hint(schema, path, value)}")
     reason = detail.get("ctx", {}).get("error", detail["msg"])
@@ -94,7 +96,9 @@ def _finding(schema: type[Section], detail: ErrorDetails, path: Path) -> Finding
 
 
 def _hint(schema: type[Section], path: Path, value: Any) -> str:
-    """What to write where a mapping by name was taken for a list, or for one of its items."""
+    """What to write where a mapping by name was taken for a list, or for one of its items, and for certificates."""
+    if path[:1] == ("listeners",) and path[2:3] == ("tls",):
+        return "; certificates are files: write `{cert: FILE, key: FILE}`"
     if path[:1] not in _NAMED:
         return ""
     noun, example = _NAMED[path[:1]]
@@ -108,8 +112,8 @@ def _hint(schema: type[Section], path: Path, value: Any) -> str:
 
 def _unknown_key(schema: type[Section], path: Path) -> str:
     key = str(path[-1])
-    if key.lower() in ABSENT_KEYS:
-        return f"`{key}` {ABSENT_KEYS[key.lower()]}"
+    if reason := absence(key):
+        return f"`{key}` {reason}"
     choices = _keys_at(schema, path[:-1])
     near = did_you_mean(key, choices)
     return f"unknown key `{key}`{near or ': expected one of ' + ', '.join(choices)}"
