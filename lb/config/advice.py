@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lb.config.addresses import as_ip, bind_text
+from lb.config.build import listener_kind
 from lb.config.problems import Finding
 from lb.config.redirect_loops import redirect_loops
 from lb.config.schema import Schema
@@ -16,6 +17,7 @@ _REFUSALS = frozenset((401, 403, 404))
 def advise(schema: Schema) -> Iterator[Finding]:
     yield from _open_admin(schema)
     yield from redirect_loops(schema)
+    yield from _unspoken_schemes(schema)
     if schema.ambiguous_paths == "forward":
         yield from _evadable_refusals(schema)
     for position, network in enumerate(schema.trusted_proxies):
@@ -36,6 +38,23 @@ def _ignored_weights(id: str, pool: PoolEntry) -> Iterator[Finding]:
     if pool.policy.name == "round_robin" and weighted is not None:
         message = "`round_robin` ignores weights; `weighted_round_robin` honours them"
         yield Finding(("pools", id, "backends", weighted, "weight"), message)
+
+
+def _unspoken_schemes(schema: Schema) -> Iterator[Finding]:
+    """Routes for a scheme that no client comes by. No mistake: another WSGI server may speak TLS before `lb.wsgi`."""
+    if schema.trusted_proxies:
+        return
+    takers = [listener for id, listener in schema.listeners.items() if listener_kind(id) == "traffic"]
+    spoken = {"https" if listener.tls else "http" for listener in takers}
+    if "traffic" not in schema.listeners:
+        spoken.add("http")  # the one that is there without being named
+    for position, route in enumerate(schema.routes or []):
+        if route.scheme and route.scheme not in spoken:
+            why = "no listener has `tls`" if route.scheme == "https" else "every listener has `tls`"
+            message = (
+                f"no request is `{route.scheme}`: {why}, and no proxy is trusted (`trusted_proxies`) to say what it was"
+            )
+            yield Finding(("routes", position, "scheme"), message)
 
 
 def _evadable_refusals(schema: Schema) -> Iterator[Finding]:

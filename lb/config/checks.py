@@ -15,7 +15,7 @@ from typing import Any
 from lb.config import addresses, store_url, units
 from lb.config.absent import absence
 from lb.config.expand import Expanded
-from lb.config.names import LATER_POLICIES, POLICIES
+from lb.config.names import LATER_POLICIES, POLICIES, SYNONYMS
 
 _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
 _WORDS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
@@ -202,6 +202,9 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """The end of a sentence about an unknown name; empty if nothing is near."""
     by_lower = {choice.lower(): choice for choice in choices}
+    for ours in SYNONYMS.get(word.lower(), ()):
+        if ours in by_lower:
+            return f", did you mean `{ours}`?"
     close = difflib.get_close_matches(word[:100].lower(), list(by_lower), n=1, cutoff=0.6)
     return f", did you mean `{by_lower[close[0]]}`?" if close else ""
 

@@ -52,3 +52,21 @@ KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 REFUSED_METHODS = ("CONNECT", "TRACE")
 RESERVED_POOLS = ("control",)
 """Pools that are built in; a pool of this name would hide them."""
+SYNONYMS = {
+    **dict.fromkeys(("frontend", "frontends", "entrypoints"), ("listeners",)),
+    **dict.fromkeys(("upstream", "cluster", "service", "backend", "proxy_pass", "use_backend"), ("pool", "pools")),
+    **dict.fromkeys(("upstreams", "clusters", "services"), ("pools",)),
+    **dict.fromkeys(("server", "servers", "targets", "targeturls", "endpoints"), ("backends",)),
+    **dict.fromkeys(("rules", "routers", "locations"), ("routes",)),
+    **dict.fromkeys(("vhost", "domain", "server_name"), ("host",)),
+    **dict.fromkeys(("prefix", "path_prefix", "pathprefix", "location"), ("path",)),
+    **dict.fromkeys(("algorithm", "algorythm", "strategy", "balance", "lb_method"), ("policy",)),
+    **dict.fromkeys(("listen", "address"), ("bind", "url")),
+    **dict.fromkeys(("maxconn", "max_conns"), ("max_inflight",)),
+    **dict.fromkeys(("source", "hash_ip"), ("ip_hash",)),
+    **dict.fromkeys(("p2c", "random_two"), ("power_of_two",)),
+    **dict.fromkeys(("wrr", "weighted"), ("weighted_round_robin",)),
+    **dict.fromkeys(("rr", "static-rr"), ("round_robin",)),
+    **dict.fromkeys(("ewma", "least_time", "leasttime"), ("peak_ewma",)),
+}
+"""What other balancers call a thing -> what we do; the first that fits where it is written is suggested."""

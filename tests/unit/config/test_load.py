@@ -240,6 +240,10 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, expe
         ),
         ("routes: [{respond: {}}]", "pool `web` is not used by any route"),
         (
+            "routes: [{scheme: https, pool: web}]",
+            "no request is `https`: no listener has `tls`, and no proxy is trusted",
+        ),
+        (
             "routes: [{path: /admin, respond: {status: 403}}, {pool: web}]",
             "`/admin` is no barrier by itself: backends may",
         ),
