@@ -93,12 +93,17 @@ class Prober:
             cells.count(ok=result.ok)
         if result.ok:
             cells.probe_ok_ns = started_ns
-        changed = self._checker.observe(result.ok, time.monotonic(), self._nobody_is_up)
+        changed = self._tells(result) and self._checker.observe(result.ok, time.monotonic(), self._nobody_is_up)
         if changed:
             self._publish(result)
         if changed or was_refused != cells.is_refused:
             cells.announce()
         self.last_result = result
+
+    def _tells(self, result: ProbeResult) -> bool:
+        """Something of the backend. One that is up without an address was found by a controller before this one, and
+        by workers: a name server that is away is no reason to take their traffic away."""
+        return result.has_address or self._checker.verdict != UP
 
     def _publish(self, result: ProbeResult) -> None:
         before, now = VERDICT_NAMES[self._cells.verdict], VERDICT_NAMES[self._checker.verdict]

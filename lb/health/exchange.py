@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gevent import socket, ssl
 
-from lb.health.addresses import AddressBook
+from lb.health.addresses import AddressBook, Addresses
 from lb.health.tls import client_context, server_name
 from lb.http1.response import BadResponse, ResponseHead, find_response_head_end, parse_response
 from lb.model import Backend, BackendTls
@@ -43,6 +43,10 @@ _REASONS = {
 
 class ExchangeError(Exception):
     """The conversation failed. ``str()`` is a short reason for people, without the backend's bytes."""
+
+
+class NoAddress(ExchangeError):
+    """Its name never resolved here: nothing was learned of the backend itself."""
 
 
 @contextmanager
@@ -85,11 +89,20 @@ def _connect(backend: Backend, port: int) -> Any:
     """To the first address that takes us; the last one's OSError if none does."""
     if backend.unix_path:
         return _connected(names.AF_UNIX, backend.unix_path)
-    *others, last = _book.addresses(backend.host, port)
+    *others, last = _addresses(backend.host, port)
     for family, address in others:
         with suppress(OSError):
             return _connected(family, address)
     return _connected(*last)
+
+
+def _addresses(host: str, port: int) -> Addresses:
+    try:
+        return _book.addresses(host, port)
+    except OSError as error:
+        raise NoAddress(_reason(error)) from error
+    except ExchangeError as timeout:
+        raise NoAddress(str(timeout)) from timeout
 
 
 def _connected(family: int, address: Any) -> Any:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from lb.health.exchange import ExchangeError, connection, get_request, read_final_head, within
+from lb.health.exchange import ExchangeError, NoAddress, connection, get_request, read_final_head, within
 from lb.model import Backend, BackendTls, Health
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """``reason`` is for people: ``ok``, ``timeout``, ``connection refused``, ``status 503`` ..."""
+    """``reason`` is for people: ``ok``, ``timeout``, ``connection refused``, ``status 503`` ... ``has_address``
+    false: the backend was not asked, as its name never resolved here."""
 
     ok: bool
     reason: str
     duration_s: float
+    has_address: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ def probe(target: ProbeTarget) -> ProbeResult:
     """Probe once. Blocks the calling greenlet at most ``health.timeout_s``; never raises for anything
     a backend does."""
     started = time.monotonic()
-    reason = "ok"
+    reason, has_address = "ok", True
     try:
         with within(target.health.timeout_s):
             _attempt(target)
     except ExchangeError as error:
-        reason = str(error)
-    return ProbeResult(reason == "ok", reason, time.monotonic() - started)
+        reason, has_address = str(error), not isinstance(error, NoAddress)
+    return ProbeResult(reason == "ok", reason, time.monotonic() - started, has_address)
 
 
 def _attempt(target: ProbeTarget) -> None:

@@ -19,7 +19,6 @@ from lb.http1.forwarded import TrustedProxies
 from lb.proxy.cells import Cells
 from lb.proxy.connection import ClientConnection, Entrance
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
-from lb.proxy.local import error_answer
 from lb.state.layout import W_ACCEPTED, W_CLOSED, W_REFUSED
 
 MAX_IDLE_RUNNERS = 256
@@ -36,6 +35,8 @@ class Machine(Protocol):
 
 Serve = Callable[[ClientConnection, Deadline], bool]
 """Serves what has come; True: the connection is to be parked, False: closed."""
+TurnAway = Callable[[bytes, Entrance], bytes]
+"""What to tell a client, by its address, that may have no more connections."""
 
 
 class Runner(Deadline):
@@ -51,12 +52,13 @@ class Runner(Deadline):
 class Front:
     """Everything here runs on the worker's hub."""
 
-    def __init__(self, hub: Any, sweeper: Sweeper, machine: Machine, serve: Serve) -> None:
+    def __init__(self, hub: Any, sweeper: Sweeper, machine: Machine, serve: Serve, turn_away: TurnAway) -> None:
         self.hub = hub
         self.sweeper = sweeper
         self.machine = machine
         self.open: set[ClientConnection] = set()
         self._serve = serve
+        self._turn_away = turn_away
         self._of_client: Counter[tuple[str, bytes]] = Counter()
         """Open connections by listener and client, whether there is a limit now or not: a reload may bring one."""
         self._idle: list[Runner] = []
@@ -73,7 +75,7 @@ class Front:
         """Takes a connection over. Its first byte may be long in coming: it is parked at once."""
         is_known = not entrance.proxy_protocol
         if is_known and self._is_one_too_many(entrance, peer):
-            self._refuse(sock, entrance)
+            self._refuse(sock, peer, entrance)
             return
         connection = ClientConnection(sock, self, peer, entrance)
         if is_known:
@@ -84,12 +86,11 @@ class Front:
         self._count_open()
         self.park(connection)
 
-    def _refuse(self, sock: Any, entrance: Entrance) -> None:
+    def _refuse(self, sock: Any, peer: bytes, entrance: Entrance) -> None:
         """This client may have no more connections: it is told so in clear text, and left."""
-        refused = error_answer("too_many_connections", "json", b"-")
         if entrance.tls is None:
             with suppress(OSError):
-                sock.send(refused.head + b"Connection: close\r\n\r\n" + refused.first)
+                sock.send(self._turn_away(peer, entrance))
         sock.close()
 
     def admit(self, connection: ClientConnection) -> bool:

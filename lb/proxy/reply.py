@@ -66,8 +66,9 @@ class Replier:
     def refuse(self, connection: ClientConnection, exchange: Exchange, answer: Answer) -> None:
         """Answers bytes that were no request; the connection ends with it."""
         exchange.deadline.set(monotonic() + connection.entrance.timeouts.write_s, "client_gone")
-        connection.send(answer.head + b"Connection: close\r\n\r\n" + answer.first)
-        exchange.bytes_out = len(answer.first)
+        body = b"" if connection.buffer.startswith(b"HEAD ") else answer.first
+        connection.send(answer.head + b"Connection: close\r\n\r\n" + body)
+        exchange.bytes_out = len(body)
         _linger(connection, exchange.deadline)
 
     def _relay(

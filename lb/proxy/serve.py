@@ -16,7 +16,7 @@ from lb.http1.proxy_protocol import parse as parse_proxy_header
 from lb.http1.request import NO_HEAD, RequestHead, find_head_end, parse_request
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
-from lb.proxy.connection import ClientConnection
+from lb.proxy.connection import ClientConnection, Entrance
 from lb.proxy.core import Core
 from lb.proxy.deadlines import NEVER, Deadline, Expired, Sweeper
 from lb.proxy.exchange import Exchange
@@ -115,27 +115,32 @@ class RequestServer:
         buffer = connection.buffer or connection.recv_now(RECV_BYTES)
         if not buffer:
             raise ClientEnded
-        if buffer[:2] == b"\r\n":
-            buffer = without_empty_lines(buffer)
-        end = find_head_end(buffer) if buffer else 0
-        if not end:
-            deadline.set(monotonic() + connection.entrance.timeouts.head_s, "head_timeout")
-            pieces = 0
-            while not end:
-                pieces += 1
-                if not pieces & TURN_MASK:
-                    connection.let_others()
-                data = connection.recv(RECV_BYTES)
-                if not data:
-                    if not buffer:
-                        raise ClientEnded
-                    raise RequestError("bad_request", "closed inside a head")
-                seen = len(buffer)
-                buffer = without_empty_lines(buffer + data)
-                end = find_head_end(buffer, seen if len(buffer) > seen else 0) if buffer else 0
-            deadline.at = NEVER
+        try:
+            if buffer[:2] == b"\r\n":
+                buffer = without_empty_lines(buffer)
+            end = find_head_end(buffer) if buffer else 0
+            if not end:
+                deadline.set(monotonic() + connection.entrance.timeouts.head_s, "head_timeout")
+                pieces = 0
+                while not end:
+                    pieces += 1
+                    if not pieces & TURN_MASK:
+                        connection.let_others()
+                    data = connection.recv(RECV_BYTES)
+                    if not data:
+                        if not buffer:
+                            raise ClientEnded
+                        raise RequestError("bad_request", "closed inside a head")
+                    seen = len(buffer)
+                    buffer = without_empty_lines(buffer + data)
+                    end = find_head_end(buffer, seen if len(buffer) > seen else 0) if buffer else 0
+                deadline.at = NEVER
+            head = parse_request(buffer[:end], connection.fields)
+        except (RequestError, Expired):
+            connection.buffer = buffer  # its first bytes say how it must be refused
+            raise
         connection.buffer = buffer[end:]
-        return parse_request(buffer[:end], connection.fields)
+        return head
 
     def _serve_one(self, connection: ClientConnection, deadline: Deadline, head: RequestHead) -> bool:
         """One request, whole; whether the connection may carry another."""
@@ -212,15 +217,31 @@ class RequestServer:
         return False
 
     def _tell(self, connection: ClientConnection, deadline: Deadline, error: RequestError) -> None:
-        caller = Caller(connection.peer, connection.entrance.scheme, b"", b"", b"", b"")
-        exchange = Exchange(NO_HEAD, caller, self._ids.new(), deadline, monotonic())
         core = connection.entrance.core()
-        answer = core.error(exchange, error)
-        exchange.status = answer.status
+        exchange, answer = self._refusal(core, connection.peer, connection.entrance, deadline, error)
         try:
             self._replier.refuse(connection, exchange, answer)
         finally:
             core.record(exchange)
+
+    def turn_away(self, peer: bytes, entrance: Entrance) -> bytes:
+        """All that one hears who has too many connections already; it is logged, whatever was to be asked."""
+        core = entrance.core()
+        error = RequestError("too_many_connections")
+        exchange, answer = self._refusal(core, peer, entrance, Deadline(None), error)
+        exchange.bytes_out = len(answer.first)
+        core.record(exchange)
+        return answer.head + b"Connection: close\r\n\r\n" + answer.first
+
+    def _refusal(
+        self, core: Core, peer: bytes, entrance: Entrance, deadline: Deadline, error: RequestError
+    ) -> tuple[Exchange, Answer]:
+        """What is said and counted where there is no request to speak of."""
+        caller = Caller(peer, entrance.scheme, b"", b"", b"", b"")
+        exchange = Exchange(NO_HEAD, caller, self._ids.new(), deadline, monotonic())
+        answer = core.error(exchange, error)
+        exchange.status = answer.status
+        return exchange, answer
 
 
 def _take_body(connection: ClientConnection, exchange: Exchange) -> None:

@@ -76,7 +76,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         sweeper = Sweeper(hub)
         runtime = Runtime(os.environ["LB_SNAPSHOT"], hub, sweeper)
         server = RequestServer(sweeper, runtime, RequestIds(), Replier(hub, sweeper, runtime))
-        front = Front(hub, sweeper, runtime, server.serve)
+        front = Front(hub, sweeper, runtime, server.serve, server.turn_away)
         acceptors = self._acceptors(front, runtime)
         _calm_garbage_collector()
         sweeper.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ import gevent
 import pytest
 
 from lb.controller.controller import Controller
+from lb.health import exchange
+from lb.health.addresses import AddressBook, Addresses
 from lb.model import Backend, Health, Pool
 from lb.state.layout import (
     DOWN,
@@ -122,6 +125,22 @@ def test_a_restart_does_not_flap(machine: Machine) -> None:
         controller.stop()
         assert (machine.verdict("web/up"), machine.verdict("web/down")) == (UP, DOWN)
         assert machine.shared("web/up")[SH_TRANSITIONS] == 0
+
+
+def test_a_restart_while_names_do_not_resolve_takes_out_nobody_who_was_up(
+    machine: Machine, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody_knows(host: str, port: int) -> Addresses:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(exchange, "_book", AddressBook(nobody_knows))
+    backends = tuple(Backend(name, host=f"{name}.test", port=80) for name in ("found", "new"))
+    machine.publish(Pool("web", backends, health=QUICK))
+    machine.shared("web/found")[SH_VERDICT] = UP
+    controller.start()
+    wait_until(lambda: machine.shared("web/found")[SH_PROBES_FAILED] > QUICK.fall + 1)
+    wait_until(lambda: machine.verdict("web/new") == DOWN)
+    assert machine.verdict("web/found") == UP
 
 
 def test_type_none_is_up_without_a_probe(machine: Machine, controller: Controller) -> None:

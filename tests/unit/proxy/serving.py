@@ -68,7 +68,7 @@ class Served:
         )
         hub = gevent.get_hub()
         server = RequestServer(sweeper, self, RequestIds(), Replier(hub, sweeper, self))
-        self.front = Front(hub, sweeper, self, server.serve)
+        self.front = Front(hub, sweeper, self, server.serve, server.turn_away)
 
     def entrance(
         self,

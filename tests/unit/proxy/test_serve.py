@@ -174,6 +174,21 @@ def test_is_refused_and_the_connection_ends(junk: bytes, status: int, sweeper: S
         assert served.log.exchanges[0].status == status
 
 
+@pytest.mark.parametrize(
+    ("raw_head", "status"),
+    [(b"HEAD / HTTP/1.1\r\n\r\n", 400), (b"HEAD / HTTP/1.1\r\nX: a\nb", 400), (b"\r\nHEAD /", 408)],
+    ids=["whole", "broken", "slow"],
+)
+def test_a_refused_head_request_has_no_body_either(raw_head: bytes, status: int, sweeper: Sweeper) -> None:
+    """RFC 9110 section 9.3.2, also where the rest of the head cannot be read."""
+    with serving(sweeper, HELLO) as served, served.client(served.entrance(ListenerTimeouts(head_s=0.05))) as client:
+        client.sendall(raw_head)
+        data = read_all(client)
+    (answer,) = parse_answers(data, ["HEAD"], is_closed=True)
+    assert (answer.status, int(answer.value("content-length")) > 0) == (status, True)
+    assert data.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(("request_", "status"), [(b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501), (GET, 404)])
 def test_what_has_no_route(request_: bytes, status: int, sweeper: Sweeper) -> None:
     with serving(sweeper, local_route("x", path="/x")) as served, served.client() as client:
@@ -276,6 +291,12 @@ def test_one_client_too_often(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch)
             (refused,) = heard(second)
             assert (refused.status, refused.value("retry-after"), refused.value("connection")) == (429, "1", "close")
             assert refused.value("date") == "Thu, 01 Jan 1970 00:00:01 GMT"
+            (logged,) = served.log.exchanges
+            assert (logged.status, logged.reason, logged.told_id.decode()) == (
+                429,
+                "too_many_connections",
+                told_id(refused),
+            )
             first.sendall(LAST)
             assert statuses(first) == [200]
             wait_until(lambda: not served.front.open)
@@ -283,6 +304,13 @@ def test_one_client_too_often(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch)
                 third.sendall(LAST)
                 assert statuses(third) == [200]
         assert (cell(served, W_ACCEPTED), cell(served, W_REFUSED)) == (2, 1)
+
+
+def told_id(refused: Heard) -> str:
+    """In the body and in the fields."""
+    found: str = json.loads(refused.body)["request_id"]
+    assert refused.values("x-request-id") == [found]
+    return found
 
 
 def test_a_limit_that_comes_and_goes_counts_right(sweeper: Sweeper) -> None:
