@@ -41,6 +41,7 @@ MAX_EJECTED_SHARE = 0.5
 """Of a pool, by passive ejection; probe verdicts and refused connects know no such bound."""
 SHARED_ORDERS = ("round_robin", "weighted_round_robin")
 """The policies whose order machines share."""
+OUTAGE_LOOK_S = 0.01
 FIRST_SLICE_NS = 3_000_000_000
 """So long nothing is taken of a limit that machines share where no controller has ever said what is ours of it: one that
 starts with us asks first, and until it has, the others may have all of it."""
@@ -83,6 +84,7 @@ class LivePool:
         self.requests = 0
         self.eligible: tuple[int, ...] = ()
         self._clock = clock
+        self._looked_at = float("-inf")
         self._tickets = tickets
         self._ticket_sources: dict[str, TicketSource] = {}
         self._source: TicketSource | None = None
@@ -138,6 +140,13 @@ class LivePool:
             if self.waiting is not None:
                 self.waiting.look()
 
+    def _refresh_soon(self) -> None:
+        """While nobody may be asked, verdicts are looked at as requests come, but not for each: a refusal is cheap."""
+        now = self._clock()
+        if now >= self._looked_at + OUTAGE_LOOK_S:
+            self._looked_at = now
+            self.refresh()
+
     def _prepare_orders(self) -> None:
         """Not at the next pick but now, where machines share them: the controller has to know the new cycle before the
         first ticket of it is taken."""
@@ -170,7 +179,7 @@ class LivePool:
         room. Never waits.
         """
         if not self.eligible:
-            self.refresh()
+            self._refresh_soon()
         self.key = key
         picker = self._pickers.get(policy) or self._prepare(policy)
         self._source = self._ticket_sources[policy]

@@ -13,7 +13,7 @@ from lb.errors import AttemptError
 from lb.model import Backend, Health, Retry, StoreLoss
 from lb.policies.table import POLICIES
 from lb.proxy.member import Member
-from lb.proxy.pool import LivePool, eligible_positions
+from lb.proxy.pool import OUTAGE_LOOK_S, LivePool, eligible_positions
 from lb.state import layout
 from lb.state.layout import (
     C_RETRIES,
@@ -170,6 +170,19 @@ def test_a_load_is_that_of_all_workers() -> None:
 def test_round_robin_is_in_order() -> None:
     pool = three()
     assert names([pool.pick("round_robin", b"", ()) for _ in range(5)]) == ["b0", "b1", "b2", "b0", "b1"]
+
+
+def test_an_outage_is_looked_at_now_and_then_not_for_each_request() -> None:
+    """A 503 must cost less than a request that is served."""
+    clock = FakeClock()
+    pool = judged(three(clock=clock), DOWN, DOWN, DOWN)
+    with pytest.raises(AttemptError, match="no_backend"):
+        pool.pick("random", b"", ())
+    pool.members[1].shared[SH_VERDICT] = UP
+    with pytest.raises(AttemptError, match="no_backend"):
+        pool.pick("random", b"", ())
+    clock.advance(OUTAGE_LOOK_S)
+    assert names([pool.pick("random", b"", ())]) == ["b1"]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
