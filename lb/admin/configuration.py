@@ -12,13 +12,13 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lb.launch import program
 from lb.model import Snapshot
 from lb.state.operator import Refused
 from lb.state.process import RUN_PID
@@ -76,7 +76,7 @@ def _wait_for_news(state_dir: str, before: tuple[int, int], supervisor: int) -> 
 
 
 def _publish(file: str) -> list[str]:
-    done = _child("-m", "lb.supervisor.publisher", file)
+    done = _child("lb.supervisor.publisher", file)
     if done.returncode == 0:
         return []
     return done.stderr.splitlines() or [f"the publisher ended with status {done.returncode}"]
@@ -140,7 +140,7 @@ def _keep_previous(file: str) -> None:
 
 
 def _examined(staged: str, file: str) -> dict[str, Any]:
-    done = _child("-m", "lb.cli.main", "check", "--json", staged)
+    done = _child("lb.cli.main", "check", "--json", staged)
     try:
         return dict(json.loads(done.stdout.replace(json.dumps(staged)[1:-1], json.dumps(file)[1:-1])))
     except ValueError as error:
@@ -148,11 +148,10 @@ def _examined(staged: str, file: str) -> dict[str, Any]:
         raise Refused(503, "not_checked", f"the configuration cannot be checked: {said[-1]}") from error
 
 
-def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _child(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S
-        )
+        argv = program(module, *arguments)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(503, "not_checked", f"no process for it: {error}") from error
 

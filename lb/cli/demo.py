@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -28,6 +27,7 @@ from lb.cli import children
 from lb.cli.children import Child
 from lb.config import snapshot
 from lb.errors import ConfigError
+from lb.launch import program
 from lb.native.finder import data_path
 
 HOST = "127.0.0.1"
@@ -146,7 +146,7 @@ def run(ports: Ports, config: Path, directory: Path) -> None:
     balancer: list[Child] = []
     try:
         backends += [start_backend(number, ports, environ) for number in BACKENDS]
-        balancer.append(children.start("lb run", [sys.executable, "-m", "lb.supervisor", str(config)], environ))
+        balancer.append(children.start("lb run", program("lb.supervisor", str(config)), environ))
         if wait_until_serving(ports, backends + balancer, stopping):
             click.echo(welcome(ports, directory))
             watch(balancer[0], backends, stopping)
@@ -157,7 +157,7 @@ def run(ports: Ports, config: Path, directory: Path) -> None:
 
 def start_backend(number: int, ports: Ports, environ: dict[str, str]) -> Child:
     port = str(ports.backend_base + number)
-    command = [sys.executable, "-m", "backends", "--quiet", "--profile", str(number), "--host", HOST, "--port", port]
+    command = program("backends", "--quiet", "--profile", str(number), "--host", HOST, "--port", port)
     return children.start(f"backend-{number}", command, environ)
 
 

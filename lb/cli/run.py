@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from lb.launch import program
+
 
 @click.command()
 @click.argument("file", default="lb.yaml", type=click.Path(readable=False))
@@ -17,4 +19,5 @@ def run(file: str) -> None:
     """
     if sys.stdout is not None:  # closed by whoever started us
         sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "lb.supervisor", file])
+    argv = program("lb.supervisor", file)
+    os.execv(argv[0], argv)

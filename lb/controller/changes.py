@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from typing import Any, Literal
 from gevent.lock import BoundedSemaphore
 
 from lb.controller.attachment import Attachment
+from lb.launch import program
 from lb.model import Snapshot
 from lb.state import operator_file
 from lb.state.operate import Order, adoption, check_expected, own_order
@@ -49,7 +49,7 @@ def operate(state_dir: str, order: Order) -> Done:
     with _one_at_a_time:
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "lb.state.operate", state_dir],
+                program("lb.state.operate", state_dir),
                 input=json.dumps(order), capture_output=True, text=True, check=False, timeout=PATIENCE_S,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:

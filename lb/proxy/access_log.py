@@ -274,6 +274,7 @@ def _fields_of_ours(exchange: Exchange) -> str:
             str(int((first_byte_at - started) * 1e6)) if first_byte_at else "-",
             str(int((exchange.ended - started) * 1e6)),
             exchange.told_id.decode("ascii") or "-",
+            str(int(exchange.queued_s * 1e6) or "-"),
         )
     )
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from time import monotonic
 
 from lb.errors import ConfigError
+from lb.launch import program
 
 _RETRY_PUBLISHING_S = 5.0
 
@@ -42,9 +42,7 @@ class Publication:
 
 def _publish() -> str:
     source = os.environ.get("LB_CONFIG", "lb.yaml")
-    done = subprocess.run(
-        [sys.executable, "-m", "lb.supervisor.publisher", source], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(program("lb.supervisor.publisher", source), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigError(done.stderr.strip().splitlines() or [f"{source}: cannot be published"])
     os.environ["LB_SNAPSHOT"] = done.stdout.strip().splitlines()[-1]

@@ -123,12 +123,17 @@ class Runtime:
         generation = self.segment.generation
         if generation != self.snapshot.generation and not self._missed.is_to_wait(generation, now):
             self._reload(generation, now)
-        elif self.segment.health_version != self._health_seen:
-            self._health_seen = self.segment.health_version
-            self.traffic.refresh()
+        else:
+            self._look_at_verdicts()
         if now - self._flushed_at >= 0.5:
             self._flushed_at = now
             self.traffic.log.flush()
+
+    def _look_at_verdicts(self) -> None:
+        if self.segment.health_version != self._health_seen:
+            self._health_seen = self.segment.health_version
+            self.traffic.refresh()
+            self.slot.knows(self._health_seen)
 
     def _reload(self, generation: int, now: float) -> None:
         """Moves to the snapshot file's generation; ``generation`` is the one that the segment announces."""
@@ -285,6 +290,7 @@ class Runtime:
         return LiveRoute(route, column, None, local_action(route), "", frozenset())
 
     def _ready(self, _: Exchange) -> Answer:
+        self._look_at_verdicts()  # who is told that all were probed may ask for more at once
         problem = self.problem or self._refused.problem or summary(self.snapshot.problems)
         return readiness(
             self.segment,

@@ -48,8 +48,9 @@ SLOT_START: Final = 1
 SLOT_BEAT_NS: Final = 2
 SLOT_GENERATION: Final = 3
 SLOT_READY: Final = 4
+SLOT_HEALTH: Final = 5
 """pid 0: free. START: start time of the process in clock ticks (/proc/PID/stat field 22).
-BEAT: CLOCK_MONOTONIC."""
+BEAT: CLOCK_MONOTONIC. HEALTH: the H_HEALTH whose verdicts its picks know."""
 READY: Final = 1
 DRAINING: Final = 2
 """Of SLOT_READY: it accepts; it ends what it has. 0 before and after."""

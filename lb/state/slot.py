@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lb.state.layout import SLOT_BEAT_NS, SLOT_GENERATION, SLOT_PID, SLOT_READY, SLOT_START
+from lb.state.layout import SLOT_BEAT_NS, SLOT_GENERATION, SLOT_HEALTH, SLOT_PID, SLOT_READY, SLOT_START
 from lb.state.locks import SPIN_S, slot_byte
 from lb.state.process import is_running, start_ticks
 from lb.state.segment_file import SegmentError
@@ -52,6 +52,11 @@ class WorkerSlot:
         row[SLOT_GENERATION] = generation
         row[SLOT_READY] = ready
         return True
+
+    def knows(self, health: int) -> None:
+        """Say that our picks know the verdicts of this ``Segment.health_version``."""
+        if self._row[SLOT_PID] == self._pid:
+            self._row[SLOT_HEALTH] = health
 
     def close(self) -> None:
         """Give the slot back. The last thing a worker does: its views belong to others from now on."""
@@ -119,7 +124,7 @@ def _take_if_free(segment: Segment, index: int) -> bool:
     if row[SLOT_PID]:
         return False
     _zero_inflight(segment, index)
-    row[SLOT_READY] = row[SLOT_GENERATION] = row[SLOT_BEAT_NS] = 0
+    row[SLOT_READY] = row[SLOT_GENERATION] = row[SLOT_BEAT_NS] = row[SLOT_HEALTH] = 0
     row[SLOT_START] = start_ticks(os.getpid()) or 0
     row[SLOT_PID] = os.getpid()  # last: with the pid in place the row counts as taken
     return True

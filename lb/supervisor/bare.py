@@ -17,6 +17,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
+from lb.launch import program
 from lb.model import Config, Snapshot
 from lb.state.process import RUN_PID
 from lb.state.reload import record
@@ -61,7 +62,7 @@ def is_supervised(environ: MutableMapping[str, str]) -> bool:
 
 
 def _published(environ: MutableMapping[str, str]) -> str:
-    command = [sys.executable, "-m", "lb.supervisor.publisher", environ.get(CONFIG, "lb.yaml")]
+    command = program("lb.supervisor.publisher", environ.get(CONFIG, "lb.yaml"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigError(done.stderr.splitlines() or [f"the publisher ended with status {done.returncode}"])

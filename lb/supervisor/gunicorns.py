@@ -7,16 +7,17 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 
+from lb.launch import program
 from lb.model import Snapshot
 from lb.state.process import RUN_PID
 from lb.supervisor.addresses import Bind, control_binds, data_binds
 from lb.supervisor.plane import Actions, Plane
 from lb.supervisor.readiness import controllers_serving, workers_serving
 from lb.supervisor.sockets import Held
-from lb.supervisor.spawn import Program, clean, python, spawn
+from lb.supervisor.spawn import Program, clean, spawn
 
-DATA = ("-m", "gunicorn", "-c", "python:lb.server.gunicorn_conf", "lb.wsgi:app")
-CONTROL = ("-m", "gunicorn", "-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")
+DATA = ("-c", "python:lb.server.gunicorn_conf", "lb.wsgi:app")
+CONTROL = ("-c", "python:lb.controller.gunicorn_conf", "lb.admin.app:app")
 CurrentSnapshot = Callable[[], tuple[str, Snapshot]]
 """Path and content of what is in force at the moment of the call."""
 
@@ -37,10 +38,11 @@ def control_plane(held: Held, current: CurrentSnapshot) -> Plane:
     return Plane("control", Actions(start, lambda pid: controllers_serving(current()[1], pid), _kill))
 
 
-def _start(command: tuple[str, ...], snapshot_path: str, held: Held, binds: tuple[Bind, ...]) -> int:
+def _start(arguments: tuple[str, ...], snapshot_path: str, held: Held, binds: tuple[Bind, ...]) -> int:
     environ = child_environ(os.environ) | {"LB_SNAPSHOT": snapshot_path}
     names = tuple(bind.listener for bind in binds)
-    return spawn(Program(python(*command), environ, tuple(held.fds(binds)), names))
+    argv = program("lb.supervisor.arbiter", *arguments)
+    return spawn(Program(argv, environ, tuple(held.fds(binds)), names))
 
 
 def still_wanted(held: tuple[Bind, ...], wanted: tuple[Bind, ...]) -> tuple[Bind, ...]:

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lb.launch import program
 from lb.supervisor.addresses import Bind
 from lb.supervisor.backoff import Backoff
 from lb.supervisor.plane import Child, Plane
-from lb.supervisor.spawn import python
 
 VARIABLE = "LB_SUPERVISOR_STATE"
 
@@ -77,7 +77,7 @@ def restore(plane: Plane, state: dict[str, Any], now: float) -> None:
 def become_next(file: str, handdown: Handdown) -> str:
     """Exec the supervisor's code as it is on disk now. Returns only if that failed: why."""
     fds = [fd for fd, _ in handdown.sockets.values()] + [handdown.pid_fd]
-    argv = python("-m", "lb.supervisor", file)
+    argv = program("lb.supervisor", file)
     try:
         for fd in fds:
             os.set_inheritable(fd, True)

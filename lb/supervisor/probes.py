@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lb.model import Snapshot
-from lb.state.layout import DOWN, H_PROBED_GENERATION, SH_VERDICT, UNKNOWN, UP
+from lb.state.layout import DOWN, H_HEALTH, H_PROBED_GENERATION, READY, SH_VERDICT, SLOT_HEALTH, SLOT_READY, UNKNOWN, UP
 from lb.state.segment import Segment, SegmentError
 from lb.supervisor.readiness import opened
 
 
 def is_probed(snapshot: Snapshot) -> bool:
-    """Whether every backend of this generation has been probed at least once."""
+    """Whether every backend of this generation has been probed at least once, and the workers know what was found."""
     with opened(snapshot) as segment:
-        return segment is not None and segment.header[H_PROBED_GENERATION] >= snapshot.generation
+        if segment is None or segment.header[H_PROBED_GENERATION] < snapshot.generation:
+            return False
+        rows = [segment.slot_cells(index) for index in segment.live_slots()]
+        return all(row[SLOT_HEALTH] >= segment.header[H_HEALTH] for row in rows if row[SLOT_READY] == READY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import signal
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,8 +107,3 @@ def _with_sockets(program: Program) -> dict[str, str]:
         "LISTEN_FDS": str(len(program.sockets)),
         "LISTEN_FDNAMES": ":".join(program.names),
     }
-
-
-def python(*arguments: str) -> tuple[str, ...]:
-    """Command line of this interpreter."""
-    return (sys.executable, *arguments)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from lb.errors import ConfigError
+from lb.launch import program
 from lb.state.reload import record
 from lb.supervisor import log, notify, outline
 from lb.supervisor.banner import ready_line
@@ -27,7 +28,6 @@ from lb.supervisor.probes import is_probed, verdicts_of
 from lb.supervisor.reaper import reap
 from lb.supervisor.service import Service
 from lb.supervisor.sockets import BindError
-from lb.supervisor.spawn import python
 from lb.supervisor.wakeup import Wakeup
 from lb.supervisor.watched import WatchedFile
 
@@ -190,7 +190,7 @@ class Supervisor:
     def _ask(self, then: Callable[[Result], None], *options: str, halfway: Callable[[str], None] | None = None) -> None:
         """Validate the file in a child and put it in force; go on with ``then``."""
         self._watched.note()
-        argv = python("-m", "lb.supervisor.publisher", *options, self._file)
+        argv = program("lb.supervisor.publisher", *options, self._file)
         self._errands.start(argv, child_environ(os.environ), then, halfway)
 
     def _publish(self, then: Callable[[Result], None]) -> None:
@@ -224,7 +224,7 @@ class Supervisor:
         """The new code could validate the configuration; can it also be a supervisor?"""
         if not self._is_stopping and self._is_published(result):
             environ = child_environ(os.environ) | {VARIABLE: self._service.handdown().dump()}
-            self._errands.start(python("-m", "lb.supervisor", "--rehearse"), environ, self._become_next)
+            self._errands.start(program("lb.supervisor", "--rehearse"), environ, self._become_next)
 
     def _become_next(self, result: Result) -> None:
         """Go on as the new code, in this very process. It does not return unless that is impossible."""

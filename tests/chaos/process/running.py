@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lb.config import snapshot as snapshot_file
+from lb.launch import program
 from lb.supervisor.readiness import parent_of, workers_serving
-from lb.supervisor.spawn import Program, python, spawn
+from lb.supervisor.spawn import Program, spawn
 from tests.support.balancer import PROJECT
 from tests.support.ports import free_ports
 from tests.support.shared_state import inflight
@@ -68,7 +69,7 @@ class Run:
         log = os.open(self.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         out = os.open(self.directory / "out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         environ = {**os.environ, "PYTHONPATH": str(PROJECT), **self.environ}
-        argv = python("-m", "lb.supervisor", str(self.file))
+        argv = program("lb.supervisor", str(self.file))
         fds = tuple(sock.fileno() for sock in sockets)
         self.status = None
         self.pid = spawn(Program(argv, environ, fds, tuple(names), output=out, errors=log))

@@ -7,13 +7,31 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from lb.launch import program
 from lb.supervisor.probes import is_probed
 from tests.chaos.process.running import Run
 from tests.support.balancer import PROJECT
 from tests.support.ports import free_ports
 from tests.support.waiting import wait_for
 
+STRANGERS = (
+    "lb",
+    "backends",
+    "gunicorn",
+    "gevent",
+    "yaml",
+    "pydantic",
+    "psutil",
+    "redis",
+    "json",
+    "runpy",
+    "setproctitle",
+)
+"""Modules of ours and of others, and one that gunicorn uses if it is there."""
 PATIENT = {"type": "http", "path": "/health", "timeout": "60s", "interval": "60s"}
 """The first probe of a backend that never answers is not over before the test is."""
 
@@ -79,7 +97,7 @@ def received(sock: socket.socket) -> bytes:
 def test_nobody_has_to_read_what_it_prints(idle: Run) -> None:
     """As with ``lb run | head``, or a log's reader that died: it is still to be supervised, and stopped."""
     with (idle.directory / "log").open("w") as log:
-        argv = [sys.executable, "-m", "lb.supervisor", str(idle.file)]
+        argv = program("lb.supervisor", str(idle.file))
         run = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "PYTHONPATH": str(PROJECT)})
     assert run.stdout is not None
     run.stdout.close()
@@ -94,3 +112,26 @@ def test_nobody_has_to_read_what_it_prints(idle: Run) -> None:
     finally:
         run.kill()
         idle.status = run.wait()
+
+
+def test_what_lies_in_the_working_directory_is_not_run(
+    idle: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in STRANGERS:
+        (tmp_path / f"{name}.py").write_text(f"open('ran', 'a').write('{name}\\n')\nraise SystemExit(3)\n")
+    with (idle.directory / "log").open("w") as log, (idle.directory / "out").open("w") as out:
+        run = subprocess.Popen([Path(sys.executable).with_name("lb"), "run", idle.file], stdout=out, stderr=log)
+    try:
+        idle.pid = run.pid
+        wait_for("ready", lambda: run.poll() is not None or "lb ready" in idle.out())
+        run.send_signal(signal.SIGHUP)
+        idle.wait_for_event("configuration_applied")
+        run.send_signal(signal.SIGUSR2)
+        idle.wait_for_event("handover_done", 2)
+        run.terminate()
+        assert run.wait(60) == 0
+    finally:
+        run.kill()
+        idle.status = run.wait()
+    assert not (tmp_path / "ran").exists()

@@ -146,6 +146,14 @@ def test_row_42_too_many_fields_is_502(lane: Lane, count: int) -> None:
     assert lane.get().status == 502
 
 
+@pytest.mark.parametrize("more", [b"X-A: b\r\n" * 199, b"X-A: " + b"b" * 60_000 + b"\r\n"], ids=["200-fields", "60-kB"])
+def test_row_42_a_large_head_within_its_bounds_is_passed_on(lane: Lane, more: bytes) -> None:
+    lane.serve(closing_after(b"HTTP/1.1 200 OK\r\n" + more + b"Content-Length: 2\r\n\r\nok"))
+    answer = lane.get()
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert sum(len(value) for value in answer.values("x-a")) == more.count(b"b")
+
+
 @pytest.mark.parametrize(
     "line", [b"X-A: a\x00b", b"X-A: a\rSet-Cookie: b=1", b"X-A: a\nSet-Cookie: b=1", b"X A: b", b": b"]
 )

@@ -145,7 +145,7 @@ def test_combined_is_what_every_tool_reads(log: Any, tmp_path: Path) -> None:
     line = only_line(log("combined"), finished(head, status=404, bytes_out=9), tmp_path)
     assert re.fullmatch(
         rb'203\.0\.113\.9 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /a HTTP/1\.0" 404 9 '
-        rb'"http://r\.test/" "Mozilla/5\.0 \\x22x\\x22" [!-~]+(?: [!-~]+){7}',
+        rb'"http://r\.test/" "Mozilla/5\.0 \\x22x\\x22" [!-~]+(?: [!-~]+){8}',
         line,
     )
 
@@ -158,16 +158,17 @@ def test_combined_goes_on_with_what_was_done_and_how_long_it_took(log: Any, tmp_
         member=SimpleNamespace(name="web/b1"),
         attempts=2,
         reason="backend_reset",
+        queued_s=0.05,
         connect_s=0.001,
         first_byte_at=100.125,
     )
     line = only_line(log("combined"), exchange, tmp_path)
-    assert line.endswith(rb'"-" "-" all\x20the\x20rest web/b1 2 backend_reset 1000 125000 250000 ' + IDS[0])
+    assert line.endswith(rb'"-" "-" all\x20the\x20rest web/b1 2 backend_reset 1000 125000 250000 ' + IDS[0] + b" 50000")
 
 
 def test_combined_of_what_was_no_request(log: Any, tmp_path: Path) -> None:
     assert only_line(log("combined"), finished(NO_HEAD, client=b"", status=400), tmp_path).endswith(
-        b'] "-" 400 0 "-" "-" - - - - - - 250000 ' + IDS[0]
+        b'] "-" 400 0 "-" "-" - - - - - - 250000 ' + IDS[0] + b" -"
     )
 
 

@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 
 from lb.supervisor.errand import Errands, Result
-from lb.supervisor.spawn import python
 
 
 def run(code: str) -> Result:
     errands, results = Errands(), list[Result]()
-    errands.start(python("-c", code), os.environ, results.append)
+    errands.start((sys.executable, "-c", code), os.environ, results.append)
     assert errands.pid is not None
     pid, status = os.waitpid(errands.pid, 0)
     errands.on_exit(pid, status)
@@ -36,7 +35,7 @@ def test_one_that_dies_silently_says_how() -> None:
 
 def test_one_that_hangs_is_ended() -> None:
     errands, results = Errands(), list[Result]()
-    errands.start(python("-c", "import time; time.sleep(60)"), os.environ, results.append)
+    errands.start((sys.executable, "-c", "import time; time.sleep(60)"), os.environ, results.append)
     assert errands.pid is not None and errands.deadline is not None
     errands.tick(time.monotonic())
     assert errands.deadline is not None
@@ -64,7 +63,7 @@ def until_asked(errands: Errands, asked: list[str]) -> None:
 
 def run_asking(code: str = ASKING, *, is_agreed: bool = True) -> tuple[list[str], Result]:
     errands, asked, results = Errands(), list[str](), list[Result]()
-    errands.start(python("-c", code), os.environ, results.append, asked.append)
+    errands.start((sys.executable, "-c", code), os.environ, results.append, asked.append)
     errands.listen()  # nothing yet, or already
     until_asked(errands, asked)
     errands.go_on() if is_agreed else errands.kill()
@@ -84,7 +83,7 @@ def test_one_that_asks_can_be_ended_instead() -> None:
 
 def test_both_halves_have_the_whole_patience() -> None:
     errands, asked = Errands(), list[str]()
-    errands.start(python("-c", ASKING), os.environ, lambda _: None, asked.append)
+    errands.start((sys.executable, "-c", ASKING), os.environ, lambda _: None, asked.append)
     first = errands.deadline
     until_asked(errands, asked)
     assert errands.deadline == first
@@ -96,7 +95,7 @@ def test_both_halves_have_the_whole_patience() -> None:
 
 def test_one_that_dies_instead_of_asking_is_no_question() -> None:
     errands, asked, results = Errands(), list[str](), list[Result]()
-    errands.start(python("-c", "print('half')"), os.environ, results.append, asked.append)
+    errands.start((sys.executable, "-c", "print('half')"), os.environ, results.append, asked.append)
     while errands.watched:
         select.select(errands.watched, [], [], 30)
         errands.listen()
@@ -107,7 +106,7 @@ def test_one_that_dies_instead_of_asking_is_no_question() -> None:
 
 def test_one_that_died_before_the_answer_hurts_nobody() -> None:
     errands, asked, results = Errands(), list[str](), list[Result]()
-    errands.start(python("-c", ASKING), os.environ, results.append, asked.append)
+    errands.start((sys.executable, "-c", ASKING), os.environ, results.append, asked.append)
     until_asked(errands, asked)
     assert errands.pid is not None
     os.kill(errands.pid, 9)
@@ -124,9 +123,9 @@ def test_who_asks_somebody_that_has_ended_is_told_no(tmp_path: Path) -> None:
     for moment in ("0", "select.select(errands.watched, [], [])"):
         parent = (
             "import os, select\nfrom lb.supervisor.errand import Errands\nerrands = Errands()\n"
-            f"errands.start({python('-c', code)!r}, os.environ, print, print)\n{moment}\nos._exit(0)"
+            f"errands.start({(sys.executable, '-c', code)!r}, os.environ, print, print)\n{moment}\nos._exit(0)"
         )
-        assert os.spawnv(os.P_WAIT, sys.executable, python("-c", parent)) == 0
+        assert os.spawnv(os.P_WAIT, sys.executable, (sys.executable, "-c", parent)) == 0
         deadline = time.monotonic() + 30
         while not (said.exists() and said.read_text()):
             assert time.monotonic() < deadline

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lb.model import Backend, Config, Pool, Snapshot, State
-from lb.state.layout import DOWN, H_PROBED_GENERATION, SH_VERDICT, UNKNOWN, UP
+from lb.state.layout import DOWN, H_PROBED_GENERATION, READY, SH_VERDICT, UNKNOWN, UP
 from lb.state.segment import Segment
 from lb.supervisor.probes import Verdicts, is_probed, verdicts_of
 
@@ -30,6 +30,19 @@ def snapshot_of(path: str) -> Snapshot:
 def test_probed_is_this_generation_or_a_later_one(segment: Segment, probed: int, expected: bool) -> None:
     segment.header[H_PROBED_GENERATION] = probed
     assert is_probed(snapshot_of(segment.path)) is expected
+
+
+def test_it_is_not_over_before_the_workers_that_serve_know_what_was_found(segment: Segment) -> None:
+    segment.header[H_PROBED_GENERATION] = 3
+    slot = segment.claim_slot()
+    segment.bump_health()
+    assert is_probed(snapshot_of(segment.path)), "it accepts nothing yet"
+    slot.beat(1, 3, READY)
+    assert not is_probed(snapshot_of(segment.path))
+    slot.knows(segment.health_version)
+    assert is_probed(snapshot_of(segment.path))
+    segment.bump_health()
+    assert not is_probed(snapshot_of(segment.path))
 
 
 def test_verdicts_are_those_of_the_segment(segment: Segment) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lb.config import snapshot as snapshot_file
+from lb.launch import program
 from lb.supervisor import outline
 from lb.supervisor.errand import Errands, Result
 from lb.supervisor.pidfile import PidFile
-from lb.supervisor.spawn import python
 from tests.unit.supervisor.test_errand import until_asked
 
 FILE = "pools: {{web: {{backends: [http://127.0.0.1:{port}]}}}}\nstate: {{dir: {state}}}\n"
@@ -29,7 +29,7 @@ def write(file: Path, port: int) -> None:
 
 
 def start(errands: Errands, file: Path, results: list[Result], asked: list[str]) -> None:
-    argv = python("-m", "lb.supervisor.publisher", "--ask", str(file))
+    argv = program("lb.supervisor.publisher", "--ask", str(file))
     errands.start(argv, os.environ, results.append, asked.append)
 
 

@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import socket
+import sys
 from typing import Any
 
-from lb.supervisor.spawn import Program, clean, python, spawn
+from lb.supervisor.spawn import Program, clean, spawn
 
 REPORT = """
 import json, os, signal, socket
@@ -27,7 +28,9 @@ print(json.dumps(report))
 
 def report_of(sockets: list[socket.socket], names: tuple[str, ...]) -> tuple[int, dict[str, Any]]:
     output = os.memfd_create("output")
-    program = Program(python("-c", REPORT), clean(os.environ), tuple(s.fileno() for s in sockets), names, output=output)
+    program = Program(
+        (sys.executable, "-c", REPORT), clean(os.environ), tuple(s.fileno() for s in sockets), names, output=output
+    )
     pid = spawn(program)
     assert os.waitpid(pid, 0)[1] == 0
     text = os.pread(output, 1 << 16, 0)

@@ -1,0 +1,32 @@
+"""Programs of ours, whatever lies in the directory that one is in: ``python …/lb/launch.py MODULE ARGUMENT…``.
+
+``python -m MODULE`` looks in the working directory first, so a folder ``lb`` or a file ``yaml.py`` there would be
+run instead of ours (and Python 3.10 has no ``-P``). What ``PYTHONPATH`` names still comes first. Run as a file, in
+whose directory ``errors`` and ``http1`` are not what others mean by them: nothing is imported before it is off the path.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def program(module: str, *arguments: str) -> tuple[str, ...]:
+    """Command line of a module under this interpreter."""
+    return (sys.executable, __file__, module, *arguments)
+
+
+def main() -> None:
+    package = __file__.rpartition("/")[0]
+    home = package.rpartition("/")[0]
+    if sys.path[0] == package:  # not under PYTHONSAFEPATH
+        del sys.path[0]
+    if home not in sys.path:  # a clone that is not installed
+        sys.path.append(home)
+    import runpy
+
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
