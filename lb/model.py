@@ -21,6 +21,7 @@ TableKind = Literal["ring", "maglev", "rendezvous", "contract"]
 KeyKind = Literal["client_ip", "url", "path", "random", "header", "cookie", "query"]
 Probing = Literal["linear", "quadratic"]
 StoreLoss = Literal["open", "closed"]
+SameSite = Literal["lax", "strict", "none", "unset"]
 BackendState = Literal["ready", "drain", "disabled"]
 RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
 
@@ -207,6 +208,23 @@ class HashOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Sticky:
+    """Sessions that stay on their backend by a cookie. ``keys``: the first signs, the others are still believed; none:
+    the machine's own is put here when the configuration is published."""
+
+    cookie: str
+    keys: tuple[str, ...] = ()
+    path: str = "/"
+    domain: str = ""
+    max_age_s: float | None = None
+    """None: until the browser is closed."""
+    secure: bool | None = None
+    """None: for clients that came by https."""
+    http_only: bool = True
+    same_site: SameSite = "lax"
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
 
@@ -224,6 +242,7 @@ class Pool:
     """Idle connections kept per backend and worker."""
     queue_size: int = 1024
     """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, Listener
 from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
 from lb.config.section import Section
+from lb.config.sticky import sticky_of
 
 DEFAULT_ROUTE = "default"
 _KINDS: Mapping[str, model.ListenerKind] = {"status": "status", "admin": "admin"}
@@ -164,6 +165,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         ),
         max_idle_per_worker=entry.max_idle_per_worker,
         queue_size=entry.queue.size,
+        sticky=sticky_of(entry.sticky),
     )
 
 

@@ -20,6 +20,7 @@ from lb.config.schema import Schema
 from lb.config.schema_listeners import DEFAULT_BINDS, ListenerEntry
 from lb.config.schema_pools import HealthEntry, PoolEntry
 from lb.config.schema_routes import RouteEntry
+from lb.config.sticky import sticky_mistakes
 from lb.config.url_paths import find_ambiguity
 
 LineOf = Callable[[Path], int]
@@ -65,6 +66,8 @@ def _pool(id: str, entry: PoolEntry, line_of: LineOf) -> Iterator[Finding]:
         yield Finding(path, f"pool `{id}` has no backends", at_key=True, depends_on=((*path, "backends"),))
     yield from _twice([backend_id(backend) for backend in entry.backends], (*path, "backends"), "backend", line_of)
     yield from _probe(entry.health, (*path, "health"))
+    if entry.sticky is not None:
+        yield from sticky_mistakes(entry.sticky, (*path, "sticky"))
 
 
 def _twice(ids: list[str], path: Path, noun: str, line_of: LineOf) -> Iterator[Finding]:

@@ -83,7 +83,10 @@ class Core:
         assert live is not None
         if live.pool is not None:
             exchange.policy = policy = self._policy(live, exchange.head)
-            return forward(exchange, live.pool, policy)
+            answer = forward(exchange, live.pool, policy)
+            if live.pool.sticky is not None:
+                live.pool.sticky.tell(exchange, answer)
+            return answer
         assert live.local is not None
         return live.local(exchange)
 

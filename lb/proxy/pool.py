@@ -21,6 +21,7 @@ from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
+from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
 from lb.state.layout import (
@@ -95,6 +96,7 @@ class LivePool:
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
         self._fence: Any = get_original("_thread", "allocate_lock")()
+        self.sticky = StickySessions(pool.id, pool.sticky, self.backends) if pool.sticky is not None else None
         self.waiting: Waiting | None = None
         """Who waits for room; None where nobody ever has to."""
         if self._has_limits:
@@ -189,6 +191,17 @@ class LivePool:
         member = self.members[i]
         member.inflight[member.slot] += 1
         return member
+
+    def keep(self, i: int) -> Member | None:
+        """Member ``i`` once more, claimed, for somebody who was there before; None: it has no room. A member that is to
+        be drained keeps those that it has."""
+        return self.members[i] if self._reserve(i) else None
+
+    def may_keep(self, i: int) -> bool:
+        """Whether member ``i`` may still be asked by those who were there before: it is not known to be down, not
+        ejected, and no operator disabled it."""
+        member = self.members[i]
+        return not (self.backends[i].state == "disabled" or member.is_down() or member.is_out(monotonic_ns()))
 
     def _prepare(self, policy: str) -> Picker:
         """What every pick by this policy reads until eligibility changes again."""
