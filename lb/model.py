@@ -243,6 +243,8 @@ class Pool:
     queue_size: int = 1024
     """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
     sticky: Sticky | None = None
+    remember_s: float = 1800.0
+    """How long ``sticky_round_robin`` remembers a client that does not come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         max_idle_per_worker=entry.max_idle_per_worker,
         queue_size=entry.queue.size,
         sticky=sticky_of(entry.sticky),
+        remember_s=entry.policy.remember,
     )
 
 

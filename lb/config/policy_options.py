@@ -12,6 +12,7 @@ from lb.config.schema_policy import ContractEntry, PolicyEntry
 
 _OWNERS = {
     **dict.fromkeys(("weights", "maxima", "metrics_path", "poll_interval"), ("adaptive",)),
+    "remember": ("sticky_round_robin",),
     **dict.fromkeys(("table", "key", "bounded_load", "ring", "maglev", "contract"), tuple(HASH_TABLES)),
 }
 """By option: the policies that read it, the one to name first."""

@@ -13,6 +13,7 @@ from lb.config.fields import (
     PositiveAmount,
     Prime,
     ProbePath,
+    Remembered,
     RequestHash,
     ServerHash,
     count,
@@ -88,6 +89,11 @@ class PolicyEntry(Section):
         "bounded_load",
         "Most that a backend may have in flight, as a multiple of the mean; hash policies only.",
         example=1.25,
+    )
+    remember: Remembered = setting(
+        Pool,
+        "remember_s",
+        "How long a client that does not come is remembered, 12h at most; `sticky_round_robin` only.",
     )
     ring: RingEntry = section("Of the table `ring`.", RingEntry)
     maglev: MaglevEntry = section("Of the table `maglev`.", MaglevEntry)

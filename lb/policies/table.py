@@ -14,6 +14,7 @@ from lb.policies.peak_ewma import LowestPeakEwma
 from lb.policies.power_of_two import PowerOfTwo
 from lb.policies.random import Random
 from lb.policies.round_robin import RoundRobin
+from lb.policies.sticky_round_robin import sticky_round_robin
 from lb.policies.tables import TableSource, build_table
 from lb.policies.weighted_round_robin import WeightedRoundRobin
 
@@ -30,6 +31,7 @@ POLICIES: dict[str, PolicyFactory] = {
     "ring_hash": partial(ConsistentHash, table="ring"),
     "maglev": partial(ConsistentHash, table="maglev"),
     "url_hash": ConsistentHash,  # by what a request asks for: lb.proxy.hash_key
+    "sticky_round_robin": sticky_round_robin,
     "contract_hash": partial(ConsistentHash, table="contract"),
 }
 

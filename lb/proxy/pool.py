@@ -24,6 +24,7 @@ from lb.proxy.member import Member
 from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
+from lb.state.clients import Clients
 from lb.state.layout import (
     C_RETRIES,
     SH_CPU_MILLI,
@@ -83,6 +84,8 @@ class LivePool:
         self.random = random
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self.requests = 0
+        self.clients: Clients | None = None
+        """Who was here before; given by whoever has the machine's table of them."""
         self.eligible: tuple[int, ...] = ()
         self._clock = clock
         self._looked_at = float("-inf")
@@ -129,6 +132,13 @@ class LivePool:
             self.load(i),
             shared[SH_LATENCY_US] / 1e6,
         )
+
+    def recall(self) -> int:
+        return -1 if self.clients is None else self.clients.recall(self.key)
+
+    def remember(self, i: int) -> None:
+        if self.clients is not None:
+            self.clients.remember(self.key, i)
 
     # --- membership
 

@@ -43,6 +43,25 @@ def scene(subject: str) -> Iterator[Scene]:
         yield Scene(balancer, origins)
 
 
+def test_clients_are_known_by_their_address_to_all_workers(subject: str) -> None:
+    with ExitStack() as stack:
+        ports = []
+        for letter in LETTERS:
+            behaviour = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + letter.encode())
+            ports.append(stack.enter_context(fault_origin(behaviour)).port)
+        config = {**simple_config(ports, policy="sticky_round_robin"), "trusted_proxies": ["127.0.0.0/8"], "workers": 2}
+        balancer = stack.enter_context(running_balancer(config, subject))  # type: ignore[arg-type]
+
+        def ask(client: int) -> str:
+            return get(balancer.port, fields=(f"X-Forwarded-For: 203.0.113.{client}",)).body.decode()
+
+        first = [ask(client) for client in range(6)]
+        assert first == [*LETTERS, *LETTERS]
+        for _ in range(4):
+            assert [ask(client) for client in range(6)] == first
+        assert (balancer.state_dir / "clients").stat().st_size == 1 << 20
+
+
 def test_sessions_on_all_workers(scene: Scene) -> None:
     first = [scene.ask() for _ in range(3)]
     assert sorted(letter for letter, _ in first) == list(LETTERS)

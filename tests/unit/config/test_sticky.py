@@ -71,3 +71,12 @@ def test_machines_without_a_key_in_common_are_warned_of(tmp_path: Path) -> None:
     [warning] = examined(tmp_path, file % "b").warnings
     assert (warning.line, "need the same `key`" in warning.message) == (5, True)
     assert not examined(tmp_path, file % f'{{key: "{KEY}"}}').warnings
+
+
+def test_how_long_addresses_are_remembered(tmp_path: Path) -> None:
+    web = "pools:\n  web: {backends: [http://h:1], policy: {name: %s, remember: %s}}\n"
+    assert loaded(tmp_path, web % ("sticky_round_robin", "1h")).pools[0].remember_s == 3600.0
+    [wrong] = mistakes(tmp_path, web % ("random", "1h"))
+    assert "`remember` is an option of the policy `sticky_round_robin`, this pool's is `random`" in wrong
+    [long] = mistakes(tmp_path, web % ("sticky_round_robin", "13h"))
+    assert "expected 2s to 12h" in long
