@@ -207,6 +207,27 @@ class HashOptions:
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
+CUSTOM = "custom"
+"""The policy that a user wrote, by the name that configurations, ``?algo=`` and metrics use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomPolicy:
+    """A user's own class. ``source`` is its module's text as it was checked, and what workers run."""
+
+    spec: str
+    """``module:Class``."""
+    options: str = "{}"
+    """JSON."""
+    folder: str = ""
+    """Where modules are looked for behind all other places: that of the configuration file."""
+    file: str = ""
+    source: str = ""
+    fallback: str = "peak_ewma"
+    pick_budget_s: float = 0.001
+    build_budget_s: float = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class Sticky:
     """Sessions that stay on their backend by a cookie. ``keys``: the first signs, the others are still believed; none:
@@ -243,6 +264,7 @@ class Pool:
     queue_size: int = 1024
     """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
     sticky: Sticky | None = None
+    custom: CustomPolicy | None = None
     remember_s: float = 1800.0
     """How long ``sticky_round_robin`` remembers a client that does not come."""
 

@@ -139,6 +139,13 @@ def positive_duration(value: Any) -> float:
     return seconds
 
 
+def class_spec(value: Any) -> str:
+    module, colon, name = text_of(value).partition(":")
+    if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f"expected module:Class such as policies:Fastest, got {described(value)}")
+    return str(value)
+
+
 def remembered(value: Any) -> float:
     """Times are counted modulo 18 hours (``lb.state.clients``)."""
     seconds = units.duration_s(value)

@@ -25,6 +25,7 @@ POLICIES = (
     "url_hash",
     "contract_hash",
     "sticky_round_robin",
+    "custom",
 )
 HASH_TABLES: dict[str, TableKind | Literal[""]] = {
     "consistent_hash": "",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from lb.model import Pool
+from lb.model import CUSTOM, CustomPolicy, Pool
 from lb.policies.adaptive import Adaptive
 from lb.policies.base import Policy, PolicyFactory
 from lb.policies.consistent_hash import ConsistentHash
+from lb.policies.custom import Custom
 from lb.policies.ip_hash import IpHash
 from lb.policies.least_connections import LeastConnections
 from lb.policies.peak_ewma import LowestPeakEwma
@@ -33,11 +34,14 @@ POLICIES: dict[str, PolicyFactory] = {
     "url_hash": ConsistentHash,  # by what a request asks for: lb.proxy.hash_key
     "sticky_round_robin": sticky_round_robin,
     "contract_hash": partial(ConsistentHash, table="contract"),
+    CUSTOM: lambda pool: create(CUSTOM, pool),
 }
 
 
 def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:
     """The policy of that name for ``pool``. KeyError: no such policy (the configuration was checked before)."""
+    if name == CUSTOM:
+        return Custom(pool, create((pool.custom or CustomPolicy("")).fallback, pool, tables))
     policy = POLICIES[name](pool)
     if isinstance(policy, ConsistentHash):
         policy.source = tables

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gevent.monkey import get_original
 
 from lb.errors import AttemptError, Retryable
-from lb.model import Backend, Pool, StoreLoss
+from lb.model import CUSTOM, Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.score import score
 from lb.policies.table import create
@@ -26,6 +26,8 @@ from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
 from lb.state.clients import Clients
 from lb.state.layout import (
+    C_POLICY_FAILURES,
+    C_POLICY_FALLBACKS,
     C_RETRIES,
     SH_CPU_MILLI,
     SH_EJECTED_UNTIL_NS,
@@ -104,6 +106,8 @@ class LivePool:
         """Who waits for room; None where nobody ever has to."""
         if self._has_limits:
             self.waiting = Waiting(self, pool.queue_size, pool.timeouts.queue_s, cells.inflight, cells.slot, random)
+        if pool.custom is not None:
+            self._create(CUSTOM)  # now, not at the first request: its imports may take long
         self.refresh()
 
     def __repr__(self) -> str:
@@ -227,8 +231,21 @@ class LivePool:
             raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
         built = self._policies.get(policy)
         if built is None:
-            built = self._policies[policy] = create(policy, self.pool, self._tables)
+            built = self._create(policy)
         return built.build(self.backends, eligible)
+
+    def _create(self, policy: str) -> Policy:
+        made: Any = create(policy, self.pool, self._tables)
+        if policy == CUSTOM:
+            made.report = self._fell_back
+        self._policies[policy] = made
+        return made  # type: ignore[no-any-return]
+
+    def _fell_back(self, is_failure: bool) -> None:
+        """A user's own policy did not pick: it failed just now, or has been given up."""
+        self.cells.counters[C_POLICY_FALLBACKS] += 1
+        if is_failure:
+            self.cells.counters[C_POLICY_FAILURES] += 1
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""

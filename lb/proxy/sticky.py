@@ -79,8 +79,8 @@ class StickySessions:
         """Gives the client the cookie of the backend that answered, unless it has that."""
         member = exchange.member
         assert member is not None
-        wanted = self._tokens[member.backend.id]
-        if exchange.session == wanted:
+        wanted = self._tokens.get(member.backend.id)
+        if wanted is None or exchange.session == wanted:  # None: a reload added it while the request waited
             return
         answer.head += self._lines[wanted][exchange.caller.scheme == b"https"]
         if not _says_private(answer.head):

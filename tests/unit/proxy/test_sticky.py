@@ -327,3 +327,11 @@ def test_a_retry_elsewhere_moves_the_session(fault: str, deadline: Deadline) -> 
 
 def test_it_shows_what_it_is() -> None:
     assert repr(StickySessions("web", STICKY, backends(1, 2))) == "<StickySessions lb_backend=... of 2 backends>"
+
+
+def test_a_backend_that_came_with_a_reload_while_a_request_waited_has_no_cookie_yet() -> None:
+    pool = pool_of()
+    _, exchange = claimed(pool)
+    exchange.member = live_pool(*backends(7), sticky=STICKY).members[0]
+    exchange.member.backend = replace(exchange.member.backend, id="new")
+    assert told(pool, exchange) == []
