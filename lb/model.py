@@ -21,6 +21,7 @@ TableKind = Literal["ring", "maglev", "rendezvous", "contract"]
 KeyKind = Literal["client_ip", "url", "path", "random", "header", "cookie", "query"]
 Probing = Literal["linear", "quadratic"]
 StoreLoss = Literal["open", "closed"]
+SameSite = Literal["lax", "strict", "none", "unset"]
 BackendState = Literal["ready", "drain", "disabled"]
 RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
 
@@ -206,6 +207,44 @@ class HashOptions:
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
+CUSTOM = "custom"
+"""The policy that a user wrote, by the name that configurations, ``?algo=`` and metrics use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomPolicy:
+    """A user's own class. ``source`` is its module's text as it was checked, and what workers run."""
+
+    spec: str
+    """``module:Class``."""
+    options: str = "{}"
+    """JSON."""
+    folder: str = ""
+    """Where modules are looked for behind all other places: that of the configuration file."""
+    file: str = ""
+    source: str = ""
+    fallback: str = "peak_ewma"
+    pick_budget_s: float = 0.001
+    build_budget_s: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sticky:
+    """Sessions that stay on their backend by a cookie. ``keys``: the first signs, the others are still believed; none:
+    the machine's own is put here when the configuration is published."""
+
+    cookie: str
+    keys: tuple[str, ...] = ()
+    path: str = "/"
+    domain: str = ""
+    max_age_s: float | None = None
+    """None: until the browser is closed."""
+    secure: bool | None = None
+    """None: for clients that came by https."""
+    http_only: bool = True
+    same_site: SameSite = "lax"
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
@@ -224,6 +263,10 @@ class Pool:
     """Idle connections kept per backend and worker."""
     queue_size: int = 1024
     """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
+    sticky: Sticky | None = None
+    custom: CustomPolicy | None = None
+    remember_s: float = 1800.0
+    """How long ``sticky_round_robin`` remembers a client that does not come."""
 
 
 @dataclass(frozen=True, slots=True)

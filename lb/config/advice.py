@@ -24,6 +24,7 @@ def advise(schema: Schema) -> Iterator[Finding]:
         if network.endswith("/0"):
             message = f"`{network}` believes the forwarded fields of every client"
             yield Finding(("trusted_proxies", position), message)
+    yield from _lonely_keys(schema)
     used = {route.pool for route in schema.routes or []}
     for id, pool in schema.pools.items():
         if schema.routes and id not in used:
@@ -55,6 +56,13 @@ def _unspoken_schemes(schema: Schema) -> Iterator[Finding]:
                 f"no request is `{route.scheme}`: {why}, and no proxy is trusted (`trusted_proxies`) to say what it was"
             )
             yield Finding(("routes", position, "scheme"), message)
+
+
+def _lonely_keys(schema: Schema) -> Iterator[Finding]:
+    for id, pool in schema.pools.items():
+        if schema.state.redis and pool.sticky is not None and not any(pool.sticky.key):
+            message = "machines that share Redis need the same `key` here: without one, each begins sessions of its own"
+            yield Finding(("pools", id, "sticky"), message, at_key=True)
 
 
 def _evadable_refusals(schema: Schema) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import Any
 from lb import model
 from lb.config.addresses import bind_text
 from lb.config.build_policy import adaptive_options, hash_options
+from lb.config.custom_policy import custom_policy
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
 from lb.config.schema import AccessLogEntry, Schema, StateEntry
@@ -22,6 +23,7 @@ from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, Listener
 from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
 from lb.config.section import Section
+from lb.config.sticky import sticky_of
 
 DEFAULT_ROUTE = "default"
 _KINDS: Mapping[str, model.ListenerKind] = {"status": "status", "admin": "admin"}
@@ -151,8 +153,8 @@ def _certificate(machine: Machine, entry: CertificateEntry) -> model.Certificate
 def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
     return model.Pool(
         id=id,
-        backends=tuple(_backend(backend) for backend in entry.backends),
-        policy=entry.policy.name,
+        backends=tuple(backend_from(backend) for backend in entry.backends),
+        policy=entry.policy.chosen,
         adaptive=adaptive_options(entry.policy),
         hash=hash_options(entry.policy),
         health=_health(entry.health),
@@ -164,10 +166,13 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         ),
         max_idle_per_worker=entry.max_idle_per_worker,
         queue_size=entry.queue.size,
+        sticky=sticky_of(entry.sticky),
+        custom=custom_policy(entry.policy, machine.folder),
+        remember_s=entry.policy.remember,
     )
 
 
-def _backend(entry: BackendEntry) -> model.Backend:
+def backend_from(entry: BackendEntry) -> model.Backend:
     return model.Backend(
         id=backend_id(entry),
         scheme="https" if entry.url.scheme == "https" else "http",

@@ -139,6 +139,21 @@ def positive_duration(value: Any) -> float:
     return seconds
 
 
+def class_spec(value: Any) -> str:
+    module, colon, name = text_of(value).partition(":")
+    if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f"expected module:Class such as policies:Fastest, got {described(value)}")
+    return str(value)
+
+
+def remembered(value: Any) -> float:
+    """Times are counted modulo 18 hours (``lb.state.clients``)."""
+    seconds = units.duration_s(value)
+    if not 2 <= seconds <= 12 * 3600:
+        raise ValueError("expected 2s to 12h")
+    return seconds
+
+
 def probe_path(value: Any) -> str:
     path = text_of(value)
     if not path.startswith("/") or not _VISIBLE.fullmatch(path) or "#" in path:

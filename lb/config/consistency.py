@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from lb.config.build import backend_id, listener_kind
+from lb.config.build import backend_from, backend_id, listener_kind
 from lb.config.checks import did_you_mean
+from lb.config.custom_policy import custom_mistakes
 from lb.config.files import unusable_files
 from lb.config.loops import clashing_binds, self_backends
 from lb.config.names import KNOWN_METHODS, RESERVED_POOLS
@@ -20,7 +21,9 @@ from lb.config.schema import Schema
 from lb.config.schema_listeners import DEFAULT_BINDS, ListenerEntry
 from lb.config.schema_pools import HealthEntry, PoolEntry
 from lb.config.schema_routes import RouteEntry
+from lb.config.sticky import sticky_mistakes
 from lb.config.url_paths import find_ambiguity
+from lb.model import CUSTOM, Backend
 
 LineOf = Callable[[Path], int]
 IsUnclear = Callable[[Path], bool]
@@ -38,6 +41,9 @@ def inconsistencies(schema: Schema, base: str, line_of: LineOf, is_unclear: IsUn
     for pool_id, pool in schema.pools.items():
         yield from _pool(pool_id, pool, line_of)
     yield from policy_mistakes(schema)
+    for pool_id, pool in schema.pools.items():
+        members = [backend_from(backend) for backend in pool.backends] or [Backend("none")]
+        yield from custom_mistakes(pool.policy, ("pools", pool_id, "policy"), base, members)
     yield from _routes(schema, line_of)
     yield from clashing_binds(schema, line_of)
     yield from self_backends(schema)
@@ -65,6 +71,8 @@ def _pool(id: str, entry: PoolEntry, line_of: LineOf) -> Iterator[Finding]:
         yield Finding(path, f"pool `{id}` has no backends", at_key=True, depends_on=((*path, "backends"),))
     yield from _twice([backend_id(backend) for backend in entry.backends], (*path, "backends"), "backend", line_of)
     yield from _probe(entry.health, (*path, "health"))
+    if entry.sticky is not None:
+        yield from sticky_mistakes(entry.sticky, (*path, "sticky"))
 
 
 def _twice(ids: list[str], path: Path, noun: str, line_of: LineOf) -> Iterator[Finding]:
@@ -122,6 +130,9 @@ def _route(schema: Schema, route: RouteEntry, path: Path) -> Iterator[Finding]:
         yield Finding((*path, "exact"), "`path` and `exact` exclude each other", at_key=True)
     if route.pool is not None and route.pool not in schema.pools:
         yield _unknown_pool(schema, route.pool, (*path, "pool"))
+    elif route.pool is not None and route.policy == CUSTOM and schema.pools[route.pool].policy.class_ is None:
+        message = f"the policy `custom` needs a `class` in the `policy` of the pool `{route.pool}`"
+        yield Finding((*path, "policy"), message, depends_on=(("pools", route.pool),))
     if given and given != ["pool"]:
         for key in route.model_fields_set.intersection(_POOL_ONLY):
             yield Finding((*path, key), f"`{key}` counts for routes to a pool only", at_key=True)

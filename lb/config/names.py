@@ -24,6 +24,8 @@ POLICIES = (
     "maglev",
     "url_hash",
     "contract_hash",
+    "sticky_round_robin",
+    "custom",
 )
 HASH_TABLES: dict[str, TableKind | Literal[""]] = {
     "consistent_hash": "",
@@ -43,7 +45,6 @@ SERVER_HASHES = {"contract": (1, 0, 1, 2, 25), "squareless": (0, 1, 0, 3, 25), "
 LATER_POLICIES = (
     "geo_aware",
     "least_response_time",
-    "sticky",
 )
 ACTIONS = ("metrics", "health")
 LATER_ACTIONS = ("replicas", "queue", "broadcast")

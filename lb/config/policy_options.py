@@ -9,9 +9,12 @@ from lb.config.names import HASH_TABLES
 from lb.config.problems import Finding, Path
 from lb.config.schema import Schema
 from lb.config.schema_policy import ContractEntry, PolicyEntry
+from lb.model import CUSTOM
 
 _OWNERS = {
     **dict.fromkeys(("weights", "maxima", "metrics_path", "poll_interval"), ("adaptive",)),
+    **dict.fromkeys(("class_", "options", "fallback", "budget", "build_budget"), (CUSTOM,)),
+    "remember": ("sticky_round_robin",),
     **dict.fromkeys(("table", "key", "bounded_load", "ring", "maglev", "contract"), tuple(HASH_TABLES)),
 }
 """By option: the policies that read it, the one to name first."""
@@ -36,7 +39,7 @@ def policy_mistakes(schema: Schema) -> Iterator[Finding]:
 def _named(schema: Schema, id: str) -> set[str]:
     """The policies of a pool: its own, and those of routes to it."""
     routes = (route for route in schema.routes or [] if route.pool == id and route.policy)
-    return {schema.pools[id].policy.name, *(route.policy for route in routes)}
+    return {schema.pools[id].policy.chosen, *(route.policy for route in routes)}
 
 
 def _may_be_asked_for(schema: Schema, id: str) -> bool:
@@ -49,7 +52,8 @@ def _without_use(entry: PolicyEntry, usable: set[str], path: Path) -> Iterator[F
     for option in sorted(entry.model_fields_set & _OWNERS.keys()):
         if not usable.intersection(_OWNERS[option]):
             owner = _OWNERS[option][0]
-            message = f"`{option}` is an option of the policy `{owner}`, this pool's is `{entry.name}`"
+            option = option.rstrip("_")
+            message = f"`{option}` is an option of the policy `{owner}`, this pool's is `{entry.chosen}`"
             yield Finding((*path, option), message, at_key=True, depends_on=((*path, "name"), ("routes",)))
             return
 

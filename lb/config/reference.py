@@ -33,6 +33,7 @@ _SECTIONS = {
     "PoolTimeoutsEntry": "`pools.NAME.timeouts`",
     "QueueEntry": "`pools.NAME.queue`",
     "RetryEntry": "`pools.NAME.retry`",
+    "StickyEntry": "`pools.NAME.sticky`",
     "BackendTlsEntry": "`pools.NAME.tls`",
     "RouteEntry": "`routes`, each",
     "RespondEntry": "`routes` `respond`",

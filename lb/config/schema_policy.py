@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from lb.config.fields import (
     Amount,
     BoundedLoad,
+    ClassSpec,
     Duration,
     HashKey,
     PolicyName,
     PositiveAmount,
     Prime,
     ProbePath,
+    Remembered,
     RequestHash,
     ServerHash,
     count,
@@ -20,7 +24,7 @@ from lb.config.fields import (
 )
 from lb.config.names import TABLES
 from lb.config.section import Section, key, section, setting
-from lb.model import AdaptiveOptions, ContractOptions, HashOptions, Pool, Probing, TableKind
+from lb.model import CUSTOM, AdaptiveOptions, ContractOptions, CustomPolicy, HashOptions, Pool, Probing, TableKind
 
 
 class WeightsEntry(Section):
@@ -67,6 +71,11 @@ class ContractEntry(Section):
 
 
 class PolicyEntry(Section):
+    @property
+    def chosen(self) -> str:
+        """The name that counts."""
+        return CUSTOM if self.class_ is not None and "name" not in self.model_fields_set else self.name
+
     name: PolicyName = setting(Pool, "policy", "How a backend is chosen.")
     weights: WeightsEntry = section("Of the terms of the score; `adaptive` only.", WeightsEntry)
     maxima: MaximaEntry = section("At which a term of the score is full; `adaptive` only.", MaximaEntry)
@@ -77,6 +86,17 @@ class PolicyEntry(Section):
     table: Annotated[TableKind, words(*TABLES)] = setting(
         HashOptions, "table", "Which backend a key belongs to; `consistent_hash` and `url_hash` only."
     )
+    class_: ClassSpec | None = Field(
+        default=None,
+        alias="class",
+        description="A policy of your own: `module:Class`, found where Python finds modules or beside this file. "
+        "With it `name` is `custom`, unless it is given.",
+        examples=["policies:Fastest"],
+    )
+    options: dict[str, Any] = key("What your class is made with, as keyword arguments.", {}, example={"share": 0.1})
+    fallback: PolicyName = setting(CustomPolicy, "fallback", "What picks where your class fails.")
+    budget: Duration = setting(CustomPolicy, "pick_budget_s", "Processor time that a pick of your class may take.")
+    build_budget: Duration = setting(CustomPolicy, "build_budget_s", "The same for its `build`.")
     key: HashKey | None = key(
         "What of a request is hashed: `client_ip`, `url`, `path`, `random`, `{header: NAME}`, `{cookie: NAME}`, `{query: NAME}`; "
         "by default `client_ip`, and `random` with the table `contract`. Hash policies only.",
@@ -88,6 +108,11 @@ class PolicyEntry(Section):
         "bounded_load",
         "Most that a backend may have in flight, as a multiple of the mean; hash policies only.",
         example=1.25,
+    )
+    remember: Remembered = setting(
+        Pool,
+        "remember_s",
+        "How long a client that does not come is remembered, 12h at most; `sticky_round_robin` only.",
     )
     ring: RingEntry = section("Of the table `ring`.", RingEntry)
     maglev: MaglevEntry = section("Of the table `maglev`.", MaglevEntry)

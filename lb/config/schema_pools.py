@@ -27,6 +27,7 @@ from lb.config.fields import (
 )
 from lb.config.schema_policy import PolicyEntry
 from lb.config.section import Section, key, required, section, setting
+from lb.config.sticky import StickyEntry
 from lb.model import Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry
 
 
@@ -109,6 +110,9 @@ class PoolEntry(Section):
     health: HealthEntry = section("Active probes.", HealthEntry)
     timeouts: PoolTimeoutsEntry = section("What a backend may take its time for.", PoolTimeoutsEntry)
     queue: QueueEntry = section("Who waits while every backend is at its `max_inflight`.", QueueEntry)
+    sticky: Annotated[StickyEntry, Shorthand("cookie")] | None = key(
+        "Sessions that stay on their backend: a cookie's name, or a mapping.", None, example="lb_backend"
+    )
     retry: RetryEntry = section("When a request is tried again on another backend.", RetryEntry)
     tls: BackendTlsEntry = section("How `https` backends are verified.", BackendTlsEntry)
     host_header: Annotated[Literal["preserve", "backend"], words("preserve", "backend")] = setting(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, Union
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lb.config.absent import absence
@@ -125,12 +126,17 @@ def _keys_at(schema: type[Section], path: Path) -> tuple[str, ...]:
     for part in path:
         kind = _inner(_bare(kind), part)
     kind = _bare(kind)
-    return tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+    return tuple(_fields(kind)) if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _fields(kind: type[BaseModel]) -> dict[str, FieldInfo]:
+    """By the name that a file uses."""
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
 
 
 def _inner(kind: Any, part: str | int) -> Any:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind.model_fields[str(part)].annotation
+        return _fields(kind)[str(part)].annotation
     return typing.get_args(kind)[-1]
 
 

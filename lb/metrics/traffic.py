@@ -20,6 +20,8 @@ from lb.state.layout import (
     C_CONNECT_FAILED,
     C_CONNECTS,
     C_COUNT,
+    C_POLICY_FAILURES,
+    C_POLICY_FALLBACKS,
     C_RESET,
     C_RETRIES,
     C_REUSES,
@@ -65,7 +67,12 @@ def traffic(reading: Reading, requests: int, now_ns: int) -> Iterator[Family]:
     yield from _contract(reading, requests)
     yield from _backends(reading.backends, now_ns)
     yield from _routes(reading.routes)
-    yield Rows(("pool",), reading.pools).counter("lb_retries_total", "Attempts taken from the retry budget", C_RETRIES)
+    pools = Rows(("pool",), reading.pools)
+    yield pools.counter("lb_retries_total", "Attempts taken from the retry budget", C_RETRIES)
+    yield pools.counter(
+        "lb_policy_failures_total", "Picks at which a policy of the user's own failed", C_POLICY_FAILURES
+    )
+    yield pools.counter("lb_policy_fallbacks_total", "Picks that its fallback made instead", C_POLICY_FALLBACKS)
 
 
 def _contract(reading: Reading, requests: int) -> Iterator[Family]:

@@ -25,11 +25,11 @@ COMPILED = (
     "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
     "lb.policies.consistent_hash", "lb.policies.slots", "lb.policies.ring", "lb.policies.contract_hash",
     "lb.policies.maglev", "lb.policies.rendezvous", "lb.policies.bounded", "lb.policies.tables",
-    "lb.resilience.outlier", "lb.state.tickets",
+    "lb.policies.sticky_round_robin", "lb.resilience.outlier", "lb.state.tickets", "lb.state.clients",
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange",
     "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
-    "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.stream",
+    "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.sticky", "lb.proxy.stream",
     "lb.proxy.upload", "lb.proxy.waiting",
 )  # fmt: skip
 """What a request passes through. They are compiled together: their classes know each other's layout."""

@@ -36,6 +36,12 @@ class PickContext(Protocol):
     def score(self, i: int) -> float:
         """Adaptive score of member ``i`` from its polled load, 0.0 (worst) to 1.0; 1.0 if never polled."""
 
+    def recall(self) -> int:
+        """The member that ``key`` was given when last remembered, by any worker of this machine; -1: none."""
+
+    def remember(self, i: int) -> None:
+        """``key`` was given member ``i``."""
+
 
 Picker = Callable[[PickContext], int]
 """Returns a position in the members it was built over; never one that was not eligible."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 
-from lb.model import Pool
+from lb.model import CUSTOM, CustomPolicy, Pool
 from lb.policies.adaptive import Adaptive
 from lb.policies.base import Policy, PolicyFactory
 from lb.policies.consistent_hash import ConsistentHash
+from lb.policies.custom import Custom
 from lb.policies.ip_hash import IpHash
 from lb.policies.least_connections import LeastConnections
 from lb.policies.peak_ewma import LowestPeakEwma
 from lb.policies.power_of_two import PowerOfTwo
 from lb.policies.random import Random
 from lb.policies.round_robin import RoundRobin
+from lb.policies.sticky_round_robin import sticky_round_robin
 from lb.policies.tables import TableSource, build_table
 from lb.policies.weighted_round_robin import WeightedRoundRobin
 
@@ -30,12 +32,16 @@ POLICIES: dict[str, PolicyFactory] = {
     "ring_hash": partial(ConsistentHash, table="ring"),
     "maglev": partial(ConsistentHash, table="maglev"),
     "url_hash": ConsistentHash,  # by what a request asks for: lb.proxy.hash_key
+    "sticky_round_robin": sticky_round_robin,
     "contract_hash": partial(ConsistentHash, table="contract"),
+    CUSTOM: lambda pool: create(CUSTOM, pool),
 }
 
 
 def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:
     """The policy of that name for ``pool``. KeyError: no such policy (the configuration was checked before)."""
+    if name == CUSTOM:
+        return Custom(pool, create((pool.custom or CustomPolicy("")).fallback, pool, tables))
     policy = POLICIES[name](pool)
     if isinstance(policy, ConsistentHash):
         policy.source = tables

@@ -11,7 +11,7 @@ from time import monotonic
 
 from lb.errors import REASONS, LbError, RequestError
 from lb.http1.request import KNOWN_METHODS, RequestHead
-from lb.model import ErrorStyle
+from lb.model import CUSTOM, ErrorStyle
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
 from lb.proxy.cells import Cells
@@ -83,7 +83,10 @@ class Core:
         assert live is not None
         if live.pool is not None:
             exchange.policy = policy = self._policy(live, exchange.head)
-            return forward(exchange, live.pool, policy)
+            answer = forward(exchange, live.pool, policy)
+            if live.pool.sticky is not None:
+                live.pool.sticky.tell(exchange, answer)
+            return answer
         assert live.local is not None
         return live.local(exchange)
 
@@ -93,7 +96,9 @@ class Core:
         named = live.algo_named(head)
         if named is None:
             return live.policy
-        if named not in self._algo_cells:
+        if named not in self._algo_cells or (
+            named == CUSTOM and live.pool is not None and live.pool.pool.custom is None
+        ):
             raise RequestError("invalid_algorithm")
         return named
 

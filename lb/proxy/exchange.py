@@ -30,7 +30,7 @@ class Exchange:
     __slots__ = (
         "attempt_at", "attempts", "body", "body_timeout_s", "bytes_in", "bytes_out", "caller", "connect_s", "deadline", "ended", "first_byte_at",
         "free_attempts", "fresh_only", "head", "interim", "is_answering", "member", "policy", "queued_s", "reason", "request_id", "route",
-        "span", "started", "status", "total_at", "upgrade", "upload", "waiting",
+        "session", "span", "started", "status", "total_at", "upgrade", "upload", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,8 @@ class Exchange:
         """All its waits for a backend with room."""
         self.waiting: Waiting | None = None
         """Who waits for what this one has claimed."""
+        self.session = b""
+        """Its pool's sticky cookie, if the client sent one that we know (``lb.proxy.sticky``)."""
         self.connect_s = 0.0
         self.first_byte_at = 0.0
         self.ended = 0.0

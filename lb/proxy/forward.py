@@ -35,7 +35,9 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     try:
         while True:
             try:
-                if waiting is None:
+                if pool.sticky is not None:
+                    member = pool.sticky.claim(exchange, pool, policy, key, excluded)
+                elif waiting is None:
                     member = pool.pick(policy, key, excluded)
                 else:
                     member = waiting.claim(exchange, policy, key, excluded)

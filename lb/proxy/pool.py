@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gevent.monkey import get_original
 
 from lb.errors import AttemptError, Retryable
-from lb.model import Backend, Pool, StoreLoss
+from lb.model import CUSTOM, Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.score import score
 from lb.policies.table import create
@@ -21,9 +21,13 @@ from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
+from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
+from lb.state.clients import Clients
 from lb.state.layout import (
+    C_POLICY_FAILURES,
+    C_POLICY_FALLBACKS,
     C_RETRIES,
     SH_CPU_MILLI,
     SH_EJECTED_UNTIL_NS,
@@ -82,6 +86,8 @@ class LivePool:
         self.random = random
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self.requests = 0
+        self.clients: Clients | None = None
+        """Who was here before; given by whoever has the machine's table of them."""
         self.eligible: tuple[int, ...] = ()
         self._clock = clock
         self._looked_at = float("-inf")
@@ -95,10 +101,13 @@ class LivePool:
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
         self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
         self._fence: Any = get_original("_thread", "allocate_lock")()
+        self.sticky = StickySessions(pool.id, pool.sticky, self.backends) if pool.sticky is not None else None
         self.waiting: Waiting | None = None
         """Who waits for room; None where nobody ever has to."""
         if self._has_limits:
             self.waiting = Waiting(self, pool.queue_size, pool.timeouts.queue_s, cells.inflight, cells.slot, random)
+        if pool.custom is not None:
+            self._create(CUSTOM)  # now, not at the first request: its imports may take long
         self.refresh()
 
     def __repr__(self) -> str:
@@ -127,6 +136,13 @@ class LivePool:
             self.load(i),
             shared[SH_LATENCY_US] / 1e6,
         )
+
+    def recall(self) -> int:
+        return -1 if self.clients is None else self.clients.recall(self.key)
+
+    def remember(self, i: int) -> None:
+        if self.clients is not None:
+            self.clients.remember(self.key, i)
 
     # --- membership
 
@@ -190,6 +206,17 @@ class LivePool:
         member.inflight[member.slot] += 1
         return member
 
+    def keep(self, i: int) -> Member | None:
+        """Member ``i`` once more, claimed, for somebody who was there before; None: it has no room. A member that is to
+        be drained keeps those that it has."""
+        return self.members[i] if self._reserve(i) else None
+
+    def may_keep(self, i: int) -> bool:
+        """Whether member ``i`` may still be asked by those who were there before: it is not known to be down, not
+        ejected, and no operator disabled it."""
+        member = self.members[i]
+        return not (self.backends[i].state == "disabled" or member.is_down() or member.is_out(monotonic_ns()))
+
     def _prepare(self, policy: str) -> Picker:
         """What every pick by this policy reads until eligibility changes again."""
         picker = self._pickers[policy] = self._build(policy, self.eligible)
@@ -204,8 +231,21 @@ class LivePool:
             raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
         built = self._policies.get(policy)
         if built is None:
-            built = self._policies[policy] = create(policy, self.pool, self._tables)
+            built = self._create(policy)
         return built.build(self.backends, eligible)
+
+    def _create(self, policy: str) -> Policy:
+        made: Any = create(policy, self.pool, self._tables)
+        if policy == CUSTOM:
+            made.report = self._fell_back
+        self._policies[policy] = made
+        return made  # type: ignore[no-any-return]
+
+    def _fell_back(self, is_failure: bool) -> None:
+        """A user's own policy did not pick: it failed just now, or has been given up."""
+        self.cells.counters[C_POLICY_FALLBACKS] += 1
+        if is_failure:
+            self.cells.counters[C_POLICY_FAILURES] += 1
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""

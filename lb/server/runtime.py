@@ -8,6 +8,7 @@ worker on what it has, and is looked at again; a worker that has nothing yet tak
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from random import Random, SystemRandom
 from time import monotonic, monotonic_ns
@@ -38,6 +39,7 @@ from lb.server.missed import Missed
 from lb.server.refused import RefusedReload
 from lb.server.retired import Basis, RetiredSegments
 from lb.server.status import readiness, status_routes
+from lb.state.clients import Clients, open_table
 from lb.state.layout import DRAINING, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
@@ -77,6 +79,7 @@ class Runtime:
         self._missed = Missed()
         self._refused = RefusedReload()
         self._flushed_at = 0.0
+        self._clients: memoryview | None = None
         self._basis = Basis()
         self._retired = RetiredSegments()
         self.entrances: list[Entrance] = []
@@ -261,7 +264,7 @@ class Runtime:
             members.append(member)
         column_name = f"pool:{pool.id}"
         state = self.snapshot.config.state
-        return LivePool(
+        live = LivePool(
             pool,
             members,
             cells.of(column_name),
@@ -272,6 +275,14 @@ class Runtime:
             state.on_store_loss if state.redis else None,
             MappedTables(state.dir),
         )
+        live.clients = Clients(pool.id, [one.id for one in pool.backends], pool.remember_s, self._client_table)
+        return live
+
+    def _client_table(self) -> memoryview:
+        """Of this machine; there from the first client that is to be remembered."""
+        if self._clients is None:
+            self._clients = open_table(os.path.join(self.snapshot.config.state.dir, "clients"))
+        return self._clients
 
     def _tickets(self, column_name: str, policy: str) -> TicketSource:
         column = self.snapshot.columns.get(column_name)

@@ -39,6 +39,8 @@ class Machine:
         self._ejected_until: dict[int, float] = {}
         self._verdicts = verdicts
         self._next_ticket = first_ticket
+        self.clients: dict[bytes, int] = {}
+        """Who was given whom."""
         self._limits = [backend.max_inflight for backend in pool.backends]
         self.has_limits = any(limit is not None for limit in self._limits)
         self.refresh(0.0)
@@ -116,6 +118,12 @@ class Worker:
 
     def score(self, i: int) -> float:
         return self._reports.score(i, self.load(i))
+
+    def recall(self) -> int:
+        return self.machine.clients.get(self.key, -1)
+
+    def remember(self, i: int) -> None:
+        self.machine.clients[self.key] = i
 
     # --- picking
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lb.config.custom_policy import custom_mistakes
 from lb.config.problems import Finding, Path
 from lb.config.section import Section
+from lb.model import Backend
 from lb.simulate.schema import FaultEntry, GroupEntry, ScenarioEntry
 
 MAX_BACKENDS = 10_000
 
 
-def inconsistencies(entry: ScenarioEntry) -> Iterator[Finding]:
+def inconsistencies(entry: ScenarioEntry, folder: str) -> Iterator[Finding]:
+    """``folder``: where a user's own policies are looked for."""
+    members = [Backend(f"{name}-1", weight=group.weight) for name, group in entry.backends.items()]
+    for position, policy in enumerate(entry.policies):
+        yield from custom_mistakes(policy, ("policies", position), folder, members or [Backend("none")])
     yield from _one_of(entry.arrivals, ("arrivals",), "rate", "load", "log")
     if entry.arrivals.rate == 0.0 or entry.arrivals.load == 0.0:
         yield Finding(("arrivals",), "expected more than no requests at all")

@@ -25,6 +25,8 @@ from lb.simulate.schema import FaultEntry, GroupEntry, ScenarioEntry, ServiceEnt
 from lb.simulate.service import Bimodal, Constant, Exponential, Lognormal, Pareto, Service
 
 POOL = "simulated"
+PATIENCE_S = 10.0
+"""For a user's own policy: a budget that a busy machine could exceed would make results differ."""
 
 
 def load(path: str, environ: Mapping[str, str], *, policies: Sequence[str] = ()) -> Scenario:
@@ -35,7 +37,7 @@ def load(path: str, environ: Mapping[str, str], *, policies: Sequence[str] = ())
     validated = validate(document.data, ScenarioEntry)
     entry, findings = validated.schema, document.findings + validated.findings
     if entry is not None and not findings:
-        findings = list(inconsistencies(entry))
+        findings = list(inconsistencies(entry, os.path.dirname(os.path.abspath(document.file))))
     if findings or entry is None:
         raise LocatedConfigError(document.problem(finding) for finding in findings)
     return _scenario(entry, document, os.path.basename(path).removesuffix(".yaml"))
@@ -71,7 +73,7 @@ def _backend(id: str, group: GroupEntry) -> Backend:
 
 def _contenders(entry: ScenarioEntry, document: Document, backends: tuple[Backend, ...]) -> tuple[Contender, ...]:
     labels = [label_of(one) for one in document.data["policies"]]
-    pools = [replace(_pool(entry, policy), backends=backends) for policy in entry.policies]
+    pools = [replace(_pool(entry, policy, document.file), backends=backends) for policy in entry.policies]
     return tuple(Contender(label, pool) for label, pool in zip(labels, pools, strict=True))
 
 
@@ -79,15 +81,18 @@ def label_of(written: Any) -> str:
     """A policy as people call it: its name, and the options if there are any."""
     if not isinstance(written, dict):
         return str(written)
-    options = ", ".join(f"{key} {value}" for key, value in written.items() if key != "name")
-    return f"{written.get('name', '')} ({options})" if options else str(written.get("name", ""))
+    name = written.get("name") or written.get("class", "")
+    options = ", ".join(f"{key} {value}" for key, value in written.items() if value is not name)
+    return f"{name} ({options})" if options else str(name)
 
 
-def _pool(entry: ScenarioEntry, policy: PolicyEntry) -> Pool:
+def _pool(entry: ScenarioEntry, policy: PolicyEntry, file: str) -> Pool:
     """By the configuration's own builder, so that a policy's options mean here what they mean there."""
     pool = PoolEntry(policy=policy, retry=entry.retry, timeouts=entry.timeouts, health=entry.health)
-    machine = Machine(source=POOL, cores=1, default_state_dir="/", state_dir=None)
-    return build(Schema(pools={POOL: pool}), machine).pools[0]
+    machine = Machine(source=os.path.abspath(file), cores=1, default_state_dir="/", state_dir=None)
+    built = build(Schema(pools={POOL: pool}), machine).pools[0]
+    custom = built.custom and replace(built.custom, pick_budget_s=PATIENCE_S, build_budget_s=PATIENCE_S)
+    return replace(built, custom=custom)
 
 
 # --- backends

@@ -119,6 +119,9 @@ C_DURATION_US: Final = 15
 C_BUCKETS: Final = 16
 C_CLIENT_GONE: Final = 48
 C_ABORTED: Final = 49
+# Only pool columns
+C_POLICY_FAILURES: Final = 60
+C_POLICY_FALLBACKS: Final = 61
 # The column "worker"
 W_ACCEPTED: Final = 0
 W_CLOSED: Final = 1

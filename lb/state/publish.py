@@ -26,6 +26,7 @@ from lb.state.columns import allocate, column_names
 from lb.state.layout import SLOT_GENERATION
 from lb.state.operator import Overlay, apply
 from lb.state.segment import Segment, SegmentError, slots_for
+from lb.state.sticky_key import with_sticky_keys
 
 PATIENCE_S = 10.0
 """How long a publisher waits for another one; a whole publication takes a few milliseconds."""
@@ -135,7 +136,7 @@ def token_of(config: Config) -> str:
 
 
 def _publish(base: Config, found: operator_file.Found, previous: Snapshot | None) -> Snapshot:
-    config, problems = apply(base, found.overlay)
+    config, problems = apply(with_sticky_keys(base), found.overlay)
     problems = (found.problem, *problems) if found.problem else problems
     tables.prepare(config.state.dir, config)
     segment, columns = _segment(config, previous)

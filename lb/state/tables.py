@@ -87,6 +87,8 @@ def _wanted_by(config: Config) -> Iterable[Wanted]:
         used = {pool.policy, *(route.policy for route in routes)}
         if any(route.algo_override for route in routes):
             used.update(names.POLICIES)
+        if pool.custom is not None:
+            used.add(pool.custom.fallback)
         yield from wanted_by(pool, used)
 
 

@@ -152,7 +152,7 @@ class Supervisor:
         if self._is_good_start(result):
             now = time.monotonic()
             try:
-                self._service.take_snapshot(result.output.strip())
+                self._take_snapshot(result)
                 self._service.begin(now)
             except (ConfigError, BindError, OSError) as mistake:
                 self._refuse(mistake)
@@ -206,13 +206,22 @@ class Supervisor:
         problems = result.problems if result.code else []
         if not problems:
             try:
-                self._service.take_snapshot(result.output.strip())
+                self._take_snapshot(result)
             except ConfigError as error:
                 problems = error.problems
         for problem in problems:
             log.error("configuration_refused", file=self._file, problem=problem)
         record(self._service.snapshot.config.state.dir, problems)
         return not problems
+
+    def _take_snapshot(self, result: Result) -> None:
+        self._service.take_snapshot(result.output.strip())
+        self._watch_policies()
+
+    def _watch_policies(self) -> None:
+        """A user's own policies are a part of the configuration, in files of their own."""
+        pools = self._service.snapshot.config.pools
+        self._watched.also(pool.custom.file for pool in pools if pool.custom is not None)
 
     def _apply(self, result: Result) -> None:
         if not self._is_stopping and self._is_published(result):
@@ -248,6 +257,7 @@ class Supervisor:
         del os.environ[VARIABLE]
         self._watched.known = tuple(handdown.looks)
         self._service.take_over(handdown, time.monotonic())
+        self._watch_policies()
         self._boot.ready()
         for number in handdown.signals:
             self._on_signal(number)

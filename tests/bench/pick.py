@@ -22,6 +22,7 @@ from lb.policies.latency import PeakEwma
 from lb.policies.score import score
 from lb.policies.table import POLICIES, create
 from lb.policies.tables import build_table
+from lb.state.clients import Clients, private_table
 
 SIZES = (3, 100, 10_000)
 SLOTS = 16
@@ -53,6 +54,7 @@ class BenchContext:
             for _ in range(3):
                 self._estimates[i].observe(chance.uniform(0.01, 0.1), 0.0)
         self._options = AdaptiveOptions()
+        self._clients = Clients("web", [f"b{i}" for i in range(count)], 1800.0, private_table)
         self._cpu_percent = [chance.uniform(0.0, 100.0) for _ in range(count)]
 
     def ticket(self) -> int:
@@ -67,6 +69,12 @@ class BenchContext:
 
     def score(self, i: int) -> float:
         return score(self._options, self._cpu_percent[i], 40.0, self.load(i), 0.05)
+
+    def recall(self) -> int:
+        return self._clients.recall(self.key)
+
+    def remember(self, i: int) -> None:
+        self._clients.remember(self.key, i)
 
 
 def members(count: int, *, even: bool) -> tuple[Backend, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.cases.sticky import STICKY_KEY
 from tests.contract.in_process import in_process
 from tests.contract.live import CANARY_BODY, Live, Subject
 from tests.contract.origin import ScriptedOrigin, scripted_origin
@@ -102,6 +103,7 @@ def configured(origin: ScriptedOrigin, stack: ExitStack, folder: Path) -> dict[s
         "unverified": pool(wrong, tls={"verify": False}),
         "unix": pool(f"unix:{folder}/origin.sock"),
         "v6": pool(f"http://[::1]:{v6_port}"),
+        "sticky": {**pool(), "backends": [{"id": "one", "url": main}], "sticky": {"key": STICKY_KEY}},
     }
     return {"trusted_proxies": ["127.0.0.2/32", "10.0.0.0/8"], "pools": pools, "routes": [*ROUTES]}
 
@@ -114,6 +116,7 @@ def says(text: str, **match: Any) -> dict[str, Any]:
 ROUTES: list[dict[str, Any]] = [
     says(CANARY_BODY.decode(), host="canary.test"),
     {"host": "own.test", "pool": "own_host"},
+    {"host": "sticky.test", "pool": "sticky"},
     {"host": "quick.test", "pool": "quick"},
     {"host": "refused.test", "path": "/text", "pool": "refused", "error_style": "text"},
     {"host": "refused.test", "path": "/short", "pool": "refused", "error_style": "error_only"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lb.model import Config, Pool
@@ -31,7 +31,15 @@ class Machine:
 def digest(pool: Pool) -> str:
     """Of who is in the pool and how it is balanced; weights and states are operators' to change, and left out."""
     members = sorted((backend.id, *backend.place, backend.max_inflight, backend.backup) for backend in pool.backends)
-    return hashlib.sha256(json.dumps([pool.policy, members]).encode()).hexdigest()[:12]
+    said: list[object] = [pool.policy, members]
+    if pool.sticky is not None:
+        said += [pool.sticky.cookie, _fingerprint(pool.sticky.keys)]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+
+
+def _fingerprint(keys: Sequence[str]) -> str:
+    """Tells secrets apart: 24 bits, too few to guess one by."""
+    return hashlib.blake2b("\0".join(keys).encode(), digest_size=3, person=b"lb sticky").hexdigest()
 
 
 def described(name: str, version: str, generation: int, config: Config) -> Machine:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.contract.cases import answers, bodies, connections, fields, forwarded, interims, requests, routing, trouble
+from tests.contract.cases import (
+    answers,
+    bodies,
+    connections,
+    fields,
+    forwarded,
+    interims,
+    requests,
+    routing,
+    sticky,
+    trouble,
+)
 
 CASES = [
     *requests.CASES,
@@ -14,4 +25,5 @@ CASES = [
     *forwarded.CASES,
     *routing.CASES,
     *trouble.CASES,
+    *sticky.CASES,
 ]

@@ -10,7 +10,7 @@ from tests.contract.cases.messages import refusal, request
 
 POLICIES = (
     "round_robin", "weighted_round_robin", "least_connections", "ip_hash", "power_of_two", "random", "peak_ewma",
-    "adaptive",
+    "adaptive", "sticky_round_robin",
 )  # fmt: skip
 INVALID = Wanted(400, b'{"error": "Invalid algorithm specified"}', {"content-type": ["application/json"]})
 
@@ -91,6 +91,7 @@ CASES = [
     ),
     Case("health", request("/health", host="fixed.test"), client=Wanted(body=b"OK"), backend=()),
     *(Case(f"algo-{name}", request(f"/?algo={name}", host="algo.test")) for name in (*POLICIES, *ALGO_ALIASES)),
+    Case("algo-custom-without-a-class", request("/?algo=custom", host="algo.test"), client=INVALID, backend=()),
     Case(
         "algo-is-passed-on", request("/x?algo=random&b", host="algo.test"), backend=Saw("GET /x?algo=random&b HTTP/1.1")
     ),

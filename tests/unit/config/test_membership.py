@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.config.build import _backend
+from lb.config.build import backend_from
 from lb.config.fields import Reads
 from lb.config.membership import BACKEND_KEYS, MOST_MISTAKES, KeyMistakes, backend_of, keys_of, misfit
 from lb.config.schema_pools import BackendEntry
@@ -51,7 +51,7 @@ VALUES: dict[str, list[Any]] = {
 def test_each_value_counts_as_in_the_file(key: str, value: Any) -> None:
     wish = {"url": "http://10.0.0.1:80", key: value}
     try:
-        expected: Backend | None = _backend(BackendEntry.model_validate(wish))
+        expected: Backend | None = backend_from(BackendEntry.model_validate(wish))
     except ValueError:
         expected = None
     try:

@@ -219,7 +219,7 @@ TABLE = [
     (routes("{pool: web, rate_limit: {rate: 100/s}}"), "3:17: `rate_limit` is not available in this version"),
     (routes("{broadcast: {pool: web}}"), "3:6: `broadcast` is not available in this version"),
     (routes("{action: replicas}"), "3:14: action `replicas` is not available in this version"),
-    (pool("sticky: {cookie: a}"), "2:33: `sticky` is not available in this version"),
+    (pool("mirror: {to: a}"), "2:33: `mirror` is not available in this version"),
     (pool("queue: {size: -1}"), "expected a number from 0 to 1000000, got -1"),
     (pool("discovery: {dns: x}"), "2:33: `discovery` is not available in this version"),
     (WEB + "geo: {}\n", "2:1: `geo` is not available in this version"),

@@ -25,6 +25,7 @@ class FakeContext:
         self.loads, self.latencies, self.scores = loads, latencies, scores
         self.asked: list[int] = []
         """Positions whose load was asked for, in order."""
+        self.remembered: dict[bytes, int] = {}
         self._tickets = count()
 
     def ticket(self) -> int:
@@ -39,6 +40,12 @@ class FakeContext:
 
     def score(self, i: int) -> float:
         return self.scores[i] if self.scores is not None else 1.0
+
+    def recall(self) -> int:
+        return self.remembered.get(self.key, -1)
+
+    def remember(self, i: int) -> None:
+        self.remembered[self.key] = i
 
 
 def members_of(weights: Iterable[int]) -> tuple[Backend, ...]:

@@ -78,6 +78,12 @@ class Simulation:
     def score(self, i: int) -> float:
         return 1.0
 
+    def recall(self) -> int:
+        return -1
+
+    def remember(self, i: int) -> None:
+        pass
+
     def run(self, *, rate_per_s: float, seconds: float, slots: int = 8) -> Result:
         result = Result()
         arrival = self._chance.expovariate(rate_per_s)

@@ -12,7 +12,7 @@ from lb.policies.table import POLICIES, create
 from tests.unit.policies.context import FakeContext, members_of, picker_of, picks
 
 NAMES = sorted(POLICIES)
-HASHES = ("ip_hash", *HASH_TABLES)
+HASHES = ("ip_hash", "sticky_round_robin", *HASH_TABLES)
 """They share keys, not requests."""
 
 
@@ -21,6 +21,7 @@ def test_the_names_a_configuration_can_use() -> None:
         "adaptive",
         "consistent_hash",
         "contract_hash",
+        "custom",
         "ip_hash",
         "least_connections",
         "maglev",
@@ -29,6 +30,7 @@ def test_the_names_a_configuration_can_use() -> None:
         "random",
         "ring_hash",
         "round_robin",
+        "sticky_round_robin",
         "url_hash",
         "weighted_round_robin",
     ]
@@ -76,7 +78,9 @@ def test_a_single_candidate_is_taken_without_asking_anybody(name: str) -> None:
     assert ctx.asked == [] and ctx.ticket() == 0
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "round_robin"])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if "round_robin" not in name or name == "weighted_round_robin"]
+)
 def test_weight_zero_gets_nothing_while_another_has_a_weight(name: str) -> None:
     pick = picker_of(name, members_of([0, 1, 2]))
     ctx = FakeContext(loads=[0, 9, 9], latencies=[0.001, 1.0, 1.0])

@@ -92,3 +92,34 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     looks = Looker(tmp_path / "lb.yaml")
     looks.file.forget()
     assert [looks() for _ in range(3)] == [False, False, False]
+
+
+def test_a_file_beside_it_counts_from_when_it_is_named(path: Path, tmp_path: Path) -> None:
+    looks, policy = Looker(path), tmp_path / "policies.py"
+    policy.write_text("class P: pass")
+    looks.file.also([str(policy)])
+    assert [looks() for _ in range(2)] == [False, False]
+    policy.write_text("class P: build = None")
+    assert [looks() for _ in range(3)] == [False, True, False]
+    path.write_text("pools: {web: 1}")
+    assert [looks() for _ in range(3)] == [False, True, False]
+    looks.file.also([])
+    policy.write_text("")
+    assert [looks() for _ in range(3)] == [False, False, False]
+
+
+def test_a_change_of_it_while_the_configuration_is_read_is_seen(path: Path, tmp_path: Path) -> None:
+    looks, policy = Looker(path), tmp_path / "policies.py"
+    policy.write_text("class P: pass")
+    looks.file.also([str(policy)])
+    looks.file.note()
+    policy.write_text("class P: build = None")
+    looks.file.also([str(policy)])
+    assert [looks() for _ in range(3)] == [False, True, False]
+
+
+def test_what_was_not_read_is_news_again(path: Path, tmp_path: Path) -> None:
+    looks = Looker(path)
+    looks.file.forget()
+    assert looks.file.known == ()
+    assert True in [looks() for _ in range(3)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.model import Backend, Pool
+from lb.model import Backend, Pool, Sticky
 from lb.state.store.machines import Machine, differences, digest, from_fields, to_fields
 
 A = Backend("a", host="127.0.0.1", port=1)
@@ -32,6 +32,13 @@ def test_what_operators_change_is_no_difference_and_members_are() -> None:
     assert digest(pool) == digest(Pool("web", (B, replace(A, weight=9, state="drain"))))
     others = (Pool("web", (A,)), Pool("web", (A, replace(B, port=3))), Pool("web", (A, B), policy="random"))
     assert len({digest(pool), *map(digest, others)}) == 4
+
+
+def test_machines_with_different_sticky_keys_differ_and_no_key_is_told() -> None:
+    keys = [("0123456789abcdef",), ("fedcba9876543210",), ()]
+    pools = [Pool("web", (A, B)), *(Pool("web", (A, B), sticky=Sticky("lb", one)) for one in keys)]
+    assert len(set(map(digest, pools))) == 4
+    assert digest(pools[1]) == digest(Pool("web", (B, A), sticky=Sticky("lb", keys[0])))
 
 
 def test_each_machine_that_differs_is_named_with_its_pools() -> None:
