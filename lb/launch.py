@@ -2,7 +2,7 @@
 
 ``python -m MODULE`` looks in the working directory first, so a folder ``lb`` or a file ``yaml.py`` there would be
 run instead of ours (and Python 3.10 has no ``-P``). What ``PYTHONPATH`` names still comes first. Run as a file, in
-whose directory ``errors`` and ``http1`` are not what others mean by them: nothing is imported before it is off the path.
+whose directory ``errors`` and ``http1`` are not what others mean by them: nothing is looked for before it is off the path.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ def program(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def main() -> None:
-    package = __file__.rpartition("/")[0]
-    home = package.rpartition("/")[0]
-    if sys.path[0] == package:  # not under PYTHONSAFEPATH
+    import os  # which every Python has loaded by now: nothing is looked for
+
+    home = os.path.dirname(os.path.dirname(__file__))
+    if sys.path[0] == os.path.dirname(os.path.realpath(__file__)):  # not under PYTHONSAFEPATH
         del sys.path[0]
     if home not in sys.path:  # a clone that is not installed
         sys.path.append(home)
