@@ -207,6 +207,18 @@ class HashOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Geo:
+    """Which region a client is in. ``database`` is a file with the country of each address (GeoLite2-Country)."""
+
+    database: str
+    default_region: str = "US"
+    regions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Countries (ISO 3166-1 alpha-2) and continents (``lb.geo.countries``) of each region."""
+    nearest: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each region all of them, nearest first, so itself before all others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
 
@@ -224,6 +236,8 @@ class Pool:
     """Idle connections kept per backend and worker."""
     queue_size: int = 1024
     """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
+    geo_inner: str = "peak_ewma"
+    """What the policy ``geo`` chooses by within a region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +336,7 @@ class Config:
     """Whether methods outside RFC 9110 and PATCH are passed on; otherwise they are answered 501."""
     ambiguous_paths: AmbiguousPaths = "forward"
     """Whether paths that a backend may read otherwise than the routes do are passed on or answered 400."""
+    geo: Geo | None = None
     traceparent: bool = True
     """Whether W3C traces are continued or started; otherwise what a client says of its trace is passed on, unread."""
 

@@ -18,10 +18,13 @@ from lb.config.build_policy import adaptive_options, hash_options
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
 from lb.config.schema import AccessLogEntry, Schema, StateEntry
+from lb.config.schema_geo import GeoEntry
 from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, ListenerEntry
 from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
 from lb.config.section import Section
+from lb.geo.countries import DEFAULT_NEAREST
+from lb.geo.region_map import by_nearness
 
 DEFAULT_ROUTE = "default"
 _KINDS: Mapping[str, model.ListenerKind] = {"status": "status", "admin": "admin"}
@@ -58,8 +61,18 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         graceful_timeout_s=schema.graceful_timeout,
         unknown_methods=schema.unknown_methods,
         ambiguous_paths=schema.ambiguous_paths,
+        geo=_geo(machine, schema.geo),
         traceparent=schema.traceparent,
     )
+
+
+def _geo(machine: Machine, entry: GeoEntry | None) -> model.Geo | None:
+    if entry is None:
+        return None
+    regions = {region: tuple(places) for region, places in entry.regions.items()}
+    usual = {name: [other for other in others if other in regions] for name, others in DEFAULT_NEAREST.items()}
+    nearest = by_nearness(regions, {**usual, **entry.nearest})
+    return model.Geo(file_path(machine.folder, entry.database), entry.default_region, regions, nearest)
 
 
 def _state(machine: Machine, entry: StateEntry, folder: str) -> model.State:
@@ -164,6 +177,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         ),
         max_idle_per_worker=entry.max_idle_per_worker,
         queue_size=entry.queue.size,
+        geo_inner=entry.policy.inner,
     )
 
 

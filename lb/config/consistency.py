@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from lb.config.build import backend_id, listener_kind
 from lb.config.checks import did_you_mean
 from lb.config.files import unusable_files
+from lb.config.geo_checks import geo_mistakes
 from lb.config.loops import clashing_binds, self_backends
 from lb.config.names import KNOWN_METHODS, RESERVED_POOLS
 from lb.config.policy_options import policy_mistakes
@@ -38,6 +39,7 @@ def inconsistencies(schema: Schema, base: str, line_of: LineOf, is_unclear: IsUn
     for pool_id, pool in schema.pools.items():
         yield from _pool(pool_id, pool, line_of)
     yield from policy_mistakes(schema)
+    yield from geo_mistakes(schema)
     yield from _routes(schema, line_of)
     yield from clashing_binds(schema, line_of)
     yield from self_backends(schema)

@@ -24,7 +24,11 @@ POLICIES = (
     "maglev",
     "url_hash",
     "contract_hash",
+    "geo",
+    "geo_aware",
 )
+INNER_POLICIES = tuple(name for name in POLICIES if name not in ("geo", "geo_aware"))
+"""What ``geo`` can choose by within a region."""
 HASH_TABLES: dict[str, TableKind | Literal[""]] = {
     "consistent_hash": "",
     "ring_hash": "ring",
@@ -41,7 +45,6 @@ REQUEST_HASHES = {"contract": (1, 2, 17), "squareless": (0, 3, 17), "crc32": ()}
 SERVER_HASHES = {"contract": (1, 0, 1, 2, 25), "squareless": (0, 1, 0, 3, 25), "crc32": ()}
 """Coefficients of i^2, i, j^2, j and 1."""
 LATER_POLICIES = (
-    "geo_aware",
     "least_response_time",
     "sticky",
 )

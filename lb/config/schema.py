@@ -22,6 +22,7 @@ from lb.config.fields import (
     Workers,
     words,
 )
+from lb.config.schema_geo import GeoEntry
 from lb.config.schema_listeners import ListenerEntry
 from lb.config.schema_pools import PoolEntry
 from lb.config.schema_routes import RouteEntry
@@ -77,6 +78,7 @@ class Schema(Section):
     trusted_proxies: Annotated[list[Network], OneOrMany] = setting(
         Config, "trusted_proxies", "Addresses whose forwarded fields are believed.", example=["10.0.0.0/8"]
     )
+    geo: GeoEntry | None = key("Where clients are, for `geo`, `geo_aware` and `adaptive`; none: nobody asks.", None)
     state: StateEntry = section("Where state lives.", StateEntry)
     access_log: Annotated[AccessLogEntry, Shorthand("path")] = section(
         "One line per request; a path, or a mapping.", AccessLogEntry

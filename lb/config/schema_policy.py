@@ -9,6 +9,7 @@ from lb.config.fields import (
     BoundedLoad,
     Duration,
     HashKey,
+    InnerPolicy,
     PolicyName,
     PositiveAmount,
     Prime,
@@ -68,6 +69,7 @@ class ContractEntry(Section):
 
 class PolicyEntry(Section):
     name: PolicyName = setting(Pool, "policy", "How a backend is chosen.")
+    inner: InnerPolicy = setting(Pool, "geo_inner", "What decides within a region; `geo` only.")
     weights: WeightsEntry = section("Of the terms of the score; `adaptive` only.", WeightsEntry)
     maxima: MaximaEntry = section("At which a term of the score is full; `adaptive` only.", MaximaEntry)
     metrics_path: ProbePath = setting(

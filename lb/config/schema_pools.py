@@ -40,7 +40,7 @@ class BackendEntry(Section):
     weight: Annotated[int, count(1, 256)] = setting(
         Backend, "weight", "Its share of the requests, for policies that weigh."
     )
-    region: Text = setting(Backend, "region", "Where it is, for logs and metrics.", example="EU")
+    region: Text = setting(Backend, "region", "Where it is, for `geo` (docs/geo.md), logs and metrics.", example="EU")
     zone: Text = setting(Backend, "zone", "Where it is within its region.", example="b")
     max_inflight: LimitOrNone = setting(Backend, "max_inflight", "Most requests it works on at a time.", example=100)
     backup: Flag = setting(Backend, "backup", "Gets requests only when no other backend is available.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from lb.config.usable_policies import usable_policies
 from lb.health.load import LoadTarget
 from lb.health.probe import ProbeTarget
 from lb.model import Config, Pool, Snapshot
@@ -49,8 +50,7 @@ def plan(snapshot: Snapshot) -> Plan:
 
 def may_be_adaptive(config: Config, pool: Pool) -> bool:
     """Whether some request to this pool can be balanced by ``adaptive``."""
-    routes = [route for route in config.routes if route.pool == pool.id]
-    return pool.policy == ADAPTIVE or any(route.policy == ADAPTIVE or route.algo_override for route in routes)
+    return ADAPTIVE in usable_policies(config, pool)
 
 
 def backend_column(snapshot: Snapshot, name: str) -> int:

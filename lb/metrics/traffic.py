@@ -25,6 +25,8 @@ from lb.state.layout import (
     C_REUSES,
     C_STATUS,
     C_TIMEOUT,
+    R_ELSEWHERE,
+    R_LOCAL,
     SH_EJECTED_UNTIL_NS,
     SH_OTHERS,
     SH_PROBES_FAILED,
@@ -41,6 +43,7 @@ ERRORS: Cells = (
 )
 CONNECTIONS: Cells = (("new", C_CONNECTS), ("reused", C_REUSES))
 DIRECTIONS: Cells = (("in", C_BYTES_IN), ("out", C_BYTES_OUT))
+PICKS: Cells = (("local", R_LOCAL), ("elsewhere", R_ELSEWHERE))
 PROBES: Cells = (("ok", SH_PROBES_OK), ("failed", SH_PROBES_FAILED))
 
 
@@ -66,6 +69,9 @@ def traffic(reading: Reading, requests: int, now_ns: int) -> Iterator[Family]:
     yield from _backends(reading.backends, now_ns)
     yield from _routes(reading.routes)
     yield Rows(("pool",), reading.pools).counter("lb_retries_total", "Attempts taken from the retry budget", C_RETRIES)
+    if reading.regions:
+        regions = Rows(("pool", "region"), reading.regions)
+        yield regions.split("lb_region_picks_total", "Picks for a region's clients, by where they led", "where", PICKS)
 
 
 def _contract(reading: Reading, requests: int) -> Iterator[Family]:

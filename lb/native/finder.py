@@ -29,7 +29,7 @@ COMPILED = (
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange",
     "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
-    "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.stream",
+    "lb.proxy.regions", "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.stream",
     "lb.proxy.upload", "lb.proxy.waiting",
 )  # fmt: skip
 """What a request passes through. They are compiled together: their classes know each other's layout."""

@@ -31,6 +31,8 @@ POLICIES: dict[str, PolicyFactory] = {
     "maglev": partial(ConsistentHash, table="maglev"),
     "url_hash": ConsistentHash,  # by what a request asks for: lb.proxy.hash_key
     "contract_hash": partial(ConsistentHash, table="contract"),
+    "geo": lambda pool: POLICIES[pool.geo_inner](pool),  # for one region's clients: lb.policies.geo
+    "geo_aware": Adaptive,
 }
 
 

@@ -21,6 +21,7 @@ from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
+from lb.proxy.regions import RegionalPolicies
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
 from lb.state.layout import (
@@ -70,15 +71,16 @@ class LivePool:
         workers: int,
         on_store_loss: StoreLoss | None = None,
         tables: TableSource = build_table,
+        regional: RegionalPolicies | None = None,
     ) -> None:
         """``on_store_loss``: None where no other machine shares the backends' limits. ``tables``: where policies that
-        hash get theirs from."""
+        hash get theirs from. ``regional``: None where no request prefers a region."""
         self.pool = pool
         self.members = tuple(members)
         self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
         self.cells = cells
         self.key = b""
-        self.key_readers = key_readers(pool.hash, random)
+        self.key_readers = key_readers(pool.hash, random, pool.geo_inner)
         self.random = random
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self.requests = 0
@@ -90,6 +92,7 @@ class LivePool:
         self._source: TicketSource | None = None
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
+        self.regional = regional
         self._on_store_loss = on_store_loss
         self._tables = tables
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
@@ -204,8 +207,13 @@ class LivePool:
             raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
         built = self._policies.get(policy)
         if built is None:
-            built = self._policies[policy] = create(policy, self.pool, self._tables)
+            built = self._policies[policy] = self._create(policy)
         return built.build(self.backends, eligible)
+
+    def _create(self, policy: str) -> Policy:
+        if self.regional is None:
+            return create(policy, self.pool, self._tables)
+        return self.regional.create(policy, self._tables)
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lb.model import Config
+from lb.config.usable_policies import is_regional
+from lb.model import Config, Pool
 
 WORKER = "worker"
 STATUS_ROUTE = "(status)"
@@ -25,9 +26,19 @@ def column_names(config: Config, algos: Iterable[str]) -> list[str]:
     for pool in config.pools:
         names.append(f"pool:{pool.id}")
         names.extend(f"backend:{pool.id}/{backend.id}" for backend in pool.backends)
+        names.extend(region_column(pool.id, region) for region in _regions(config, pool))
     names.extend(f"route:{route.id}" for route in config.routes)
     names.extend(f"route:{name}" for name in BUILT_IN_ROUTES)
     return list(dict.fromkeys(names))
+
+
+def region_column(pool: str, region: str) -> str:
+    """Of a region's clients in a pool that prefers regions."""
+    return f"region:{pool}/{region}"
+
+
+def _regions(config: Config, pool: Pool) -> Iterable[str]:
+    return config.geo.regions if config.geo is not None and is_regional(config, pool) else ()
 
 
 def allocate(names: Iterable[str], *, kept: Mapping[str, int], free: Sequence[int], unused: int) -> dict[str, int]:

@@ -36,6 +36,16 @@ H_CONTROLLER_PID: Final = 7
 H_CONTROLLER_BEAT_NS: Final = 8
 H_MACHINES: Final = 9
 """Machines that share a store with this one, this one too, as last known; 0: never known."""
+H_GEO: Final = 11
+"""Whether there is a geo database that workers can use."""
+GEO_NONE: Final = 0
+"""None is configured."""
+GEO_MISSING: Final = 1
+GEO_LOADED: Final = 2
+H_GEO_BUILT_S: Final = 12
+"""When it was built, in seconds since 1970, as it says itself."""
+H_GEO_REFUSED: Final = 13
+"""1: the file as it is now cannot be used."""
 H_STORE: Final = 10
 """How the controller stands with the store that machines share."""
 STORE_NONE: Final = 0
@@ -127,6 +137,11 @@ W_TLS_FAILED: Final = 4
 W_LOG_DROPPED: Final = 5
 W_UNDERSCORE_DROPPED: Final = 6
 W_REFUSED: Final = 7
+W_GEO_LOOK_UPS: Final = 8
+W_GEO_UNKNOWN: Final = 9
+# Columns region:POOL/REGION, whose SHARED cells hold the orders of that region's clients
+R_LOCAL: Final = 0
+R_ELSEWHERE: Final = 1
 
 BUCKET_BOUNDS_US: Final = (
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,

@@ -21,6 +21,8 @@ def test_the_names_a_configuration_can_use() -> None:
         "adaptive",
         "consistent_hash",
         "contract_hash",
+        "geo",
+        "geo_aware",
         "ip_hash",
         "least_connections",
         "maglev",

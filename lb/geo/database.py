@@ -1,0 +1,79 @@
+"""A file with the country of each address, in MaxMind's format (GeoLite2-Country, or anything with its fields).
+
+Opened by mapping it, so it must be a file that nobody changes in place: ``lb.state.geo_file`` makes such a copy.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
+from random import Random
+from typing import Any
+
+import maxminddb
+
+Place = tuple[str, str]
+"""The codes of a country and a continent, as the database has them; empty: it has none."""
+NOWHERE: Place = ("", "")
+
+_SAMPLE = 1_000
+"""Records among which one must have a country, and addresses for which none may be damaged."""
+
+
+class DatabaseError(Exception):
+    """The file is no database of countries; the text says why."""
+
+
+class Database:
+    def __init__(self, path: str) -> None:
+        """DatabaseError if it cannot be opened. What it holds is not looked at."""
+        try:
+            self._reader: Any = maxminddb.open_database(path)
+            self.kind = str(self._reader.metadata().database_type)
+            self.built_s = int(self._reader.metadata().build_epoch)
+        except (OSError, ValueError, TypeError, KeyError, maxminddb.InvalidDatabaseError) as error:
+            raise DatabaseError("is no database in MaxMind's format, or a part of one") from error
+
+    def place_of(self, address: IPv4Address | IPv6Address) -> Place:
+        """Never raises: what the database does not know, or has damaged, is nowhere."""
+        try:
+            return _place(self._reader.get(address))
+        except (ValueError, TypeError, KeyError, maxminddb.InvalidDatabaseError):
+            return NOWHERE
+
+    def check(self) -> None:
+        """DatabaseError unless it has countries and reads well where it is tried. Some milliseconds."""
+        try:
+            found = any(_place(record) != NOWHERE for _, record in islice(self._reader, _SAMPLE))
+            for address in _addresses(self._reader.metadata().ip_version):
+                self._reader.get(address)
+        except (ValueError, TypeError, KeyError, maxminddb.InvalidDatabaseError) as error:
+            raise DatabaseError(f"is damaged: {error}") from error
+        if not found:
+            raise DatabaseError(f"has no countries: it is a {self.kind or 'database without a name'}")
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _place(record: object) -> Place:
+    """Where an address is; of one that is nowhere in particular, where it is registered."""
+    if not isinstance(record, dict):
+        return NOWHERE
+    place = _code(record, "country", "iso_code"), _code(record, "continent", "code")
+    return place if place != NOWHERE else (_code(record, "registered_country", "iso_code"), "")
+
+
+def _code(record: dict[str, Any], section: str, key: str) -> str:
+    found = record.get(section)
+    code = found.get(key) if isinstance(found, dict) else None
+    return code if isinstance(code, str) else ""
+
+
+def _addresses(ip_version: int) -> list[str]:
+    """The same each time, all over the space of IPv4 and, where the database has it, the one in use of IPv6."""
+    random = Random(1).randrange
+    addresses = [".".join(str(random(256)) for _ in range(4)) for _ in range(_SAMPLE)]
+    if ip_version == 6:
+        addresses += [f"2{random(0x1000):03x}:{random(0x10000):x}::{random(0x10000):x}" for _ in range(_SAMPLE)]
+    return addresses
