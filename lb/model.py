@@ -236,6 +236,8 @@ class Pool:
     """Idle connections kept per backend and worker."""
     queue_size: int = 1024
     """Most requests that wait in one worker for a backend with room; 0: nobody waits."""
+    forward_load_reports: bool = False
+    """Whether clients get the load reports in backends' answers."""
     geo_inner: str = "peak_ewma"
     """What the policy ``geo`` chooses by within a region."""
 

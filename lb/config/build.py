@@ -178,6 +178,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         max_idle_per_worker=entry.max_idle_per_worker,
         queue_size=entry.queue.size,
         geo_inner=entry.policy.inner,
+        forward_load_reports=entry.forward_load_reports,
     )
 
 

@@ -114,6 +114,11 @@ class PoolEntry(Section):
     host_header: Annotated[Literal["preserve", "backend"], words("preserve", "backend")] = setting(
         Pool, "host_header", "Host that backends see: the client's, or their own."
     )
+    forward_load_reports: Flag = setting(
+        Pool,
+        "forward_load_reports",
+        "Whether clients get the field `endpoint-load-metrics` of backends; it is for balancers.",
+    )
     max_idle_per_worker: Annotated[int, count(0, 100_000)] = setting(
         Pool, "max_idle_per_worker", "Idle connections kept per backend and worker."
     )

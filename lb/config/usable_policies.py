@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lb.config.names import POLICIES
-from lb.model import Config, Pool
+from lb.model import Config
 
 REGIONAL = ("geo", "geo_aware", "adaptive")
 """Those that prefer backends of the client's region, where ``geo`` says which that is."""
 
 
-def usable_policies(config: Config, pool: Pool) -> set[str]:
-    """Its own, those of routes to it, all where a client may choose, and what these choose by within a region."""
-    routes = [route for route in config.routes if route.pool == pool.id]
-    if any(route.algo_override for route in routes):
-        return set(POLICIES)
-    return with_inner({pool.policy, *(route.policy for route in routes if route.policy)}, pool.geo_inner)
+def usable_policies(config: Config) -> dict[str, set[str]]:
+    """By pool: its own, those of routes to it, all where a client may choose, and what these choose by within a region."""
+    named = {pool.id: {pool.policy} for pool in config.pools}
+    for route in config.routes:
+        if route.pool in named:
+            named[route.pool].update(POLICIES if route.algo_override else [route.policy] if route.policy else ())
+    return {pool.id: with_inner(named[pool.id], pool.geo_inner) for pool in config.pools}
 
 
 def with_inner(names: Iterable[str], inner: str) -> set[str]:
@@ -28,6 +29,6 @@ def with_inner(names: Iterable[str], inner: str) -> set[str]:
     return found
 
 
-def is_regional(config: Config, pool: Pool) -> bool:
-    """Whether some request to this pool prefers a region."""
-    return config.geo is not None and not usable_policies(config, pool).isdisjoint(REGIONAL)
+def is_regional(usable: set[str]) -> bool:
+    """Whether some of these policies prefers a region."""
+    return not usable.isdisjoint(REGIONAL)

@@ -20,6 +20,8 @@ from lb.state.layout import (
     C_CONNECT_FAILED,
     C_CONNECTS,
     C_COUNT,
+    C_LOAD_REPORTS,
+    C_LOAD_REPORTS_JUNK,
     C_RESET,
     C_RETRIES,
     C_REUSES,
@@ -44,6 +46,7 @@ ERRORS: Cells = (
 CONNECTIONS: Cells = (("new", C_CONNECTS), ("reused", C_REUSES))
 DIRECTIONS: Cells = (("in", C_BYTES_IN), ("out", C_BYTES_OUT))
 PICKS: Cells = (("local", R_LOCAL), ("elsewhere", R_ELSEWHERE))
+REPORTS: Cells = (("read", C_LOAD_REPORTS), ("junk", C_LOAD_REPORTS_JUNK))
 PROBES: Cells = (("ok", SH_PROBES_OK), ("failed", SH_PROBES_FAILED))
 
 
@@ -105,6 +108,7 @@ def _backends(backends: Sequence[Counted], now_ns: int) -> Iterator[Family]:
     )
     yield rows.split("lb_backend_connections_total", "Attempts by the connection they used", "kind", CONNECTIONS)
     yield rows.split("lb_backend_bytes_total", "Bytes of bodies to (in) and from (out)", "direction", DIRECTIONS)
+    yield rows.split("lb_load_reports_total", "Load reports in answers, where a policy reads them", "result", REPORTS)
     yield rows.split_shared("lb_probes_total", "Active probes", "result", PROBES)
     yield rows.of(
         "counter", "lb_health_transitions_total", "Changes between up and down", lambda row: row.shared[SH_TRANSITIONS]

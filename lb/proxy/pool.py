@@ -158,6 +158,10 @@ class LivePool:
         for policy in SHARED_ORDERS:
             if policy == self.pool.policy or policy in self._ticket_sources:
                 self._prepare(policy)
+        if self.regional is not None and self.pool.geo_inner in SHARED_ORDERS:
+            for name in self.regional.names["geo"].values():
+                if self.pool.policy == "geo" or name in self._ticket_sources:
+                    self._prepare(name)
 
     def needs_watch(self) -> bool:
         """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""

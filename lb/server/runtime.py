@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 
 from lb.config import snapshot as snapshots
-from lb.config.usable_policies import is_regional
+from lb.config.usable_policies import is_regional, usable_policies
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
 from lb.model import Pool, Route, Snapshot, summary
@@ -87,6 +87,7 @@ class Runtime:
         self._resolver = Resolver(self._named_members)
         self._locator = GeoLocator()
         self._regions: Regions | None = None
+        self._usable: dict[str, set[str]] = {}
         self._prepared = self._first_generation
         self._preparing: Any = None
         self.segment, self.slot = self._join(self.snapshot)
@@ -206,6 +207,7 @@ class Runtime:
         config = self.snapshot.config
         self.trusted = TrustedProxies(config.trusted_proxies, makes_traces=config.traceparent)
         cells = CellDirectory(self.snapshot.columns, self.segment, self.slot)
+        self._usable = usable_policies(config)
         self._locator.follow(config.geo, config.state.dir)
         self._regions = Regions(config.geo, self._locator.place_of, cells.of("worker")) if config.geo else None
         old_members, self._members = self._members, {}
@@ -251,6 +253,7 @@ class Runtime:
 
     def _live_pool(self, pool: Pool, cells: CellDirectory, old: dict[MemberKey, Member]) -> LivePool:
         members = []
+        hears_load = "adaptive" in self._usable.get(pool.id, ())
         for backend in pool.backends:
             key = (pool.id, backend.id, *backend.place)
             column = cells.of(f"backend:{pool.id}/{backend.id}")
@@ -261,6 +264,7 @@ class Runtime:
             else:
                 member.backend, member.pool = backend, pool
                 member.use_cells(column)
+            member.hears_load = hears_load
             self._members[key] = member
             members.append(member)
         column_name = f"pool:{pool.id}"
@@ -281,7 +285,7 @@ class Runtime:
         )
 
     def _regional(self, pool: Pool, cells: CellDirectory) -> RegionalPolicies | None:
-        if self._regions is None or not is_regional(self.snapshot.config, pool):
+        if self._regions is None or not is_regional(self._usable.get(pool.id, set())):
             return None
         return RegionalPolicies(pool, self._regions, cells.of)
 

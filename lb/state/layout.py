@@ -80,7 +80,8 @@ SH_CPU_MILLI: Final = 4
 SH_MEMORY_MILLI: Final = 5
 SH_LATENCY_US: Final = 6
 SH_METRICS_NS: Final = 7
-"""Polled load for ``adaptive``: percent x 1000, percent x 1000, microseconds, CLOCK_MONOTONIC of the poll (0: never)."""
+"""Load for ``adaptive``: percent x 1000, percent x 1000, microseconds, CLOCK_MONOTONIC of when that was (0: never). Written by
+the controller when it has polled and by any worker when an answer said so; the last one wins."""
 SH_PROBES_OK: Final = 8
 SH_PROBES_FAILED: Final = 9
 SH_TRANSITIONS: Final = 10
@@ -128,6 +129,8 @@ C_DURATION_US: Final = 15
 C_BUCKETS: Final = 16
 C_CLIENT_GONE: Final = 48
 C_ABORTED: Final = 49
+C_LOAD_REPORTS: Final = 50
+C_LOAD_REPORTS_JUNK: Final = 51
 # The column "worker"
 W_ACCEPTED: Final = 0
 W_CLOSED: Final = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from lb.geo.countries import DEFAULT_NEAREST, DEFAULT_REGIONS
@@ -10,7 +12,18 @@ from lb.model import Backend, Geo
 from lb.proxy.cells import private_cells
 from lb.proxy.pool import LivePool
 from lb.proxy.regions import MOST_ADDRESSES, Regions
-from lb.state.layout import DOWN, R_ELSEWHERE, R_LOCAL, SH_VERDICT, UP, W_GEO_LOOK_UPS, W_GEO_UNKNOWN
+from lb.state.layout import (
+    DOWN,
+    R_ELSEWHERE,
+    R_LOCAL,
+    SH_CPU_MILLI,
+    SH_METRICS_NS,
+    SH_VERDICT,
+    UP,
+    W_GEO_LOOK_UPS,
+    W_GEO_UNKNOWN,
+)
+from tests.support.scripted import FakeSegment
 from tests.unit.proxy.live import Cursors, live_pool
 
 GEO = Geo("db", "US", DEFAULT_REGIONS, by_nearness(DEFAULT_REGIONS, DEFAULT_NEAREST))
@@ -130,3 +143,64 @@ def test_picks_are_counted_by_the_clients_region_and_where_they_led() -> None:
     assert pool.regional is not None
     counted = {region: (cells[R_LOCAL], cells[R_ELSEWHERE]) for region, cells in pool.regional.counters.items()}
     assert counted == {"EU": (2, 1), "US": (1, 0), "APAC": (0, 1)}
+
+
+def workers_of(machines: int, each: int, *places: str) -> list[LivePool]:
+    """Of machines that know nothing of each other, whose workers share memory."""
+    pools = []
+    for machine in range(machines):
+        memory = FakeSegment(slots=each)
+        for index in range(each):
+            pool = pool_of(*places, policy="adaptive", segment=memory.of_worker(index))
+            pool.random = Random(100 * machine + index).random
+            pools.append(pool)
+    return pools
+
+
+def report(pools: list[LivePool], *cpu_percent: int) -> None:
+    for pool in pools:
+        for member, percent in zip(pool.members, cpu_percent, strict=True):
+            member.shared[SH_CPU_MILLI], member.shared[SH_METRICS_NS] = percent * 1000, 1
+
+
+def test_adaptive_herds_nobody_to_the_best_score_of_a_region_over_workers_and_machines() -> None:
+    """Between two reports, which all have heard: always taking the best score would send everything to one."""
+    pools = workers_of(3, 4, "EU", "EU", "EU", "EU", "APAC")
+    report(pools, 10, 12, 14, 16, 0)
+    taken = [0] * 5
+    for round in range(200):
+        for pool in pools:
+            taken[pick(pool, b"eu", "adaptive")] += 1
+        if round == 0:
+            assert max(taken) <= 7, "the first twelve decide at the same moment"
+    assert taken[4] == 0
+    assert all(0.9 < count / 600 < 1.1 for count in taken[:4]), taken
+
+
+def test_a_region_is_scored_by_itself() -> None:
+    """The best of all is elsewhere, and the worst of the region gets less than its equals."""
+    pools = workers_of(2, 4, "EU", "EU", "EU", "APAC")
+    report(pools, 20, 20, 100, 0)
+    taken = [0] * 4
+    for _ in range(100):
+        for pool in pools:
+            i = pick(pool, b"eu", "adaptive")
+            taken[i] += 1
+            pool.members[i].inflight[pool.members[i].slot] -= 1  # answered at once
+    assert taken[3] == 0
+    assert 0.85 < taken[0] / taken[1] < 1.15
+    assert taken[2] < 0.75 * taken[0]
+
+
+def test_where_machines_share_an_order_the_controller_knows_each_regions_cycle_before_a_ticket_is_taken() -> None:
+    cursors = Cursors()
+    pool = pool_of("EU", "APAC", "EU", cursors=cursors, on_store_loss="open")
+    pool.refresh()
+    judged(pool, UP, UP, UP)
+    assert {name: cursors.sources[name].cycle for name in ("geo@EU", "geo@APAC", "geo@US")} == {
+        "geo@EU": 2,
+        "geo@APAC": 1,
+        "geo@US": 2,
+    }
+    judged(pool, DOWN, UP, UP)
+    assert cursors.sources["geo@EU"].cycle == 1
