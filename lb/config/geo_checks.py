@@ -19,7 +19,7 @@ def geo_mistakes(schema: Schema) -> Iterator[Finding]:
     if geo is None:
         return
     yield from _regions(geo)
-    named = {("default_region",): geo.default_region}
+    named: dict[Path, str] = {("default_region",): geo.default_region}
     for region, others in geo.nearest.items():
         named["nearest", region] = region
         named.update({("nearest", region, position): other for position, other in enumerate(others)})

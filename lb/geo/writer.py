@@ -87,7 +87,7 @@ def _encoded(value: Any, kind: int = _UINT16) -> bytes:
         return _control(_MAP, len(value)) + b"".join(pairs)
     if isinstance(value, list):
         return _control(_ARRAY, len(value)) + b"".join(map(_encoded, value))
-    raw = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    raw = int(value).to_bytes((int(value).bit_length() + 7) // 8, "big")
     return _control(kind, len(raw)) + raw
 
 

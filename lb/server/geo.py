@@ -6,6 +6,7 @@ Without a usable copy every address is nowhere, which is what the region map mak
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lb.http1.forwarded import parse_address
@@ -33,6 +34,8 @@ class GeoLocator:
         if (source, state_dir) != (self._source, self._state_dir):
             self._source, self._state_dir = source, state_dir
             self._seen, self._database = (), None
+        if source:
+            import_module("lb.geo.database")  # now, and not when a database comes and requests would wait for it
         self.look()
 
     def look(self) -> bool:

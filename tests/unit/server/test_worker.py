@@ -24,6 +24,7 @@ FORBIDDEN = (
     "click",
     "rich",
     "geoip2",
+    "maxminddb",
     "aiohttp",
     "requests",
 )
