@@ -21,7 +21,7 @@ from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
-from lb.proxy.regions import RegionalPolicies
+from lb.proxy.regions import RegionalPolicies, without_region
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
 from lb.state.layout import (
@@ -216,7 +216,7 @@ class LivePool:
 
     def _create(self, policy: str) -> Policy:
         if self.regional is None:
-            return create(policy, self.pool, self._tables)
+            return create(without_region(policy), self.pool, self._tables)
         return self.regional.create(policy, self._tables)
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:

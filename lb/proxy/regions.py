@@ -66,17 +66,26 @@ class RegionalPolicies:
 
     def create(self, name: str, tables: TableSource) -> Policy:
         """``tables``: where policies that hash get theirs from."""
-        policy, _, region = name.partition("@")
-        if not region:
-            return create(policy, self._pool, tables)
-        return _Counted(InRegion(create(policy, self._pool, tables), self._regions.nearest[region]), self.counters[region])
+        policy, region = self._parts(name)
+        made = create(policy, self._pool, tables)
+        return _Counted(InRegion(made, self._regions.nearest[region]), self.counters[region]) if region else made
 
     def order(self, name: str) -> tuple[str, str]:
         """The column that an order of tickets is kept in, and the policy whose order it is there."""
-        policy, _, region = name.partition("@")
+        policy, region = self._parts(name)
         if not region:
             return f"pool:{self._pool.id}", policy
         return region_column(self._pool.id, region), self._pool.geo_inner if policy == "geo" else policy
+
+    def _parts(self, name: str) -> tuple[str, str]:
+        """Policy and region. No region: for all; or it is of a request that waited over a reload that took the region away."""
+        policy, _, region = name.partition("@")
+        return policy, region if region in self.counters else ""
+
+
+def without_region(name: str) -> str:
+    """Of a request that waited over a reload and is now in a pool without regions."""
+    return name.partition("@")[0]
 
 
 class _Counted:

@@ -122,3 +122,9 @@ def test_regions_that_nobody_knows_are_warned_of(tmp_path: Path) -> None:
     assert "`EUR` is no region of `geo`, so this backend is the last to be asked, did you mean `EU`?" in found
     (found,) = warnings(tmp_path, POOL)
     assert "`geo` does not know where clients are without `geo` at the top level" in found
+
+
+def test_a_contract_table_within_regions_is_not_too_crowded(tmp_path: Path) -> None:
+    policy = "{name: geo, inner: contract_hash, contract: {slots: 10, virtual_servers: 9}}"
+    text = f"geo: {{database: d}}\npools: {{web: {{backends: [http://h:1, http://h:2], policy: {policy}}}}}\n"
+    assert ["need 18 slots" in found for found in mistakes(tmp_path, text)] == [True]

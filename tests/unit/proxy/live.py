@@ -82,7 +82,8 @@ def live_pool(
         member.addresses = literal_address(member.backend)
     return LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
-        on_store_loss, None if regions is None else RegionalPolicies(pool, regions, cells.of),
+        on_store_loss,
+        regional=None if regions is None else RegionalPolicies(pool, regions, cells.of),
     )  # fmt: skip
 
 

@@ -204,3 +204,11 @@ def test_where_machines_share_an_order_the_controller_knows_each_regions_cycle_b
     }
     judged(pool, DOWN, UP, UP)
     assert cursors.sources["geo@EU"].cycle == 1
+
+
+def test_who_waited_over_a_reload_that_took_regions_away_is_served_all_the_same() -> None:
+    """Its policy was named by the pool of before."""
+    without = live_pool(Backend("b", host="127.0.0.1", port=1), geo_inner="round_robin")
+    assert without.pick("geo@EU", b"eu", ()) is without.members[0]
+    other = pool_of("EU", "US")
+    assert {other.members.index(other.pick("geo@MARS", b"eu", ())) for _ in range(2)} == {0, 1}
