@@ -117,13 +117,9 @@ def _holds(path: str, raw: bytes) -> bool:
 
 
 def _check(staged: str, source: str) -> None:
-    from lb.geo.database import Database, DatabaseError
+    from lb.geo.database import DatabaseError, check
 
     try:
-        database = Database(staged)
-        try:
-            database.check()
-        finally:
-            database.close()
+        check(staged)
     except DatabaseError as error:
         raise GeoFileError(f"{source} {error}") from error
