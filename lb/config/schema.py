@@ -78,7 +78,9 @@ class Schema(Section):
     trusted_proxies: Annotated[list[Network], OneOrMany] = setting(
         Config, "trusted_proxies", "Addresses whose forwarded fields are believed.", example=["10.0.0.0/8"]
     )
-    geo: GeoEntry | None = key("Where clients are, for `geo`, `geo_aware` and `adaptive`; none: nobody asks.", None)
+    geo: GeoEntry | None = key(
+        "Where clients are, for `geo`, `geo_aware` and `adaptive` (docs/geo.md); none: nobody asks.", None
+    )
     state: StateEntry = section("Where state lives.", StateEntry)
     access_log: Annotated[AccessLogEntry, Shorthand("path")] = section(
         "One line per request; a path, or a mapping.", AccessLogEntry
