@@ -18,6 +18,8 @@ from lb.state.layout import GEO_LOADED, GEO_MISSING, GEO_NONE, H_GEO, H_GEO_BUIL
 from lb.state.segment import Segment
 
 LOOK_S = 1.0
+LOOKS_TO_RETRY = 30
+"""A disk that was full, or a right to read that was missing, changes nothing about the file."""
 _log = logging.getLogger("lb.geo")
 
 
@@ -39,6 +41,8 @@ class GeoKeeper:
         self._seen: Signature | None = None
         """The file that the last copy was tried of; None: nothing was tried."""
         self._problem = ""
+        self._looks = 0
+        """Since it was tried last."""
         self._built_s: int | None = None
         """Of the copy; None: there is none."""
         self._loop = Periodic("geo", self._step)
@@ -69,13 +73,17 @@ class GeoKeeper:
         self._tell()
 
     def _is_due(self) -> bool:
+        self._looks += 1
         found = geo_file.signature(self._source)
-        if found == self._seen and (
-            self._problem or geo_file.signature(geo_file.copy_path(self._source, self._state_dir))
-        ):
+        if found == self._seen and not self._is_to_repeat():
             return False
-        self._seen = found
+        self._seen, self._looks = found, 0
         return True
+
+    def _is_to_repeat(self) -> bool:
+        if self._problem:
+            return self._looks >= LOOKS_TO_RETRY
+        return not geo_file.signature(geo_file.copy_path(self._source, self._state_dir))
 
     def _renew(self) -> None:
         source, state_dir = self._source, self._state_dir

@@ -26,6 +26,8 @@ class GeoLocator:
     def __init__(self) -> None:
         self._source = self._state_dir = ""
         self._seen: tuple[int, ...] = ()
+        self._unusable: tuple[int, ...] = ()
+        """A copy that could not be opened; it may be our descriptors that were short, so it is tried again."""
         self._database: Database | None = None
 
     def follow(self, geo: Geo | None, state_dir: str) -> None:
@@ -45,14 +47,16 @@ class GeoLocator:
         found = signature(copy_path(self._source, self._state_dir))
         if found == self._seen:
             return False
-        self._seen = found
         if not found:  # whoever took the copy away has not taken ours
             return False
         try:
             self._database = open_copy(self._source, self._state_dir)
         except Exception as error:  # noqa: BLE001  a database is a stranger's file: requests go on without it
-            _log.error("geo database=%s kept the old one: %s", self._source, error)
+            if found != self._unusable:
+                _log.error("geo database=%s kept the old one: %s", self._source, error)
+            self._unusable = found
             return False
+        self._seen = found
         _log.info("geo database=%s type=%s built=%d in use", self._source, self._database.kind, self._database.built_s)
         return True
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lb.controller.geo import GeoKeeper
+from lb.controller.geo import LOOKS_TO_RETRY, GeoKeeper
 from lb.model import Config, Geo, Snapshot, State
 from lb.state.geo_file import copy_path
 from lb.state.layout import GEO_LOADED, GEO_MISSING, GEO_NONE, H_GEO, H_GEO_BUILT_S, H_GEO_REFUSED
@@ -113,3 +113,17 @@ def test_without_geo_nothing_is_left_of_it(keeper: GeoKeeper, segment: Segment, 
     keeper.apply(Snapshot(3, replace(config, geo=Geo(str(source))), segment.path, {}), segment)
     keeper.look()
     assert told(segment)[0] == GEO_LOADED
+
+
+def test_what_is_not_the_files_fault_is_tried_again(segment: Segment, source: Path, tmp_path: Path) -> None:
+    write_database(source)
+    said = ["no space left on device"]
+    keeper = GeoKeeper(lambda work: said.pop() if said else work())
+    config = Config("lb.yaml", (), (), (), State(str(tmp_path)), geo=Geo(str(source)))
+    keeper.apply(Snapshot(1, config, segment.path, {}), segment)
+    keeper.look()
+    assert told(segment)[0] == GEO_MISSING
+    for _ in range(LOOKS_TO_RETRY):
+        keeper.look()
+    assert told(segment)[0] == GEO_LOADED
+    keeper.stop()

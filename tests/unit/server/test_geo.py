@@ -88,3 +88,20 @@ def test_without_geo_everything_is_nowhere(found: GeoLocator, tmp_path: Path) ->
 def test_addresses_are_what_python_calls_them(found: GeoLocator) -> None:
     assert found.place_of(str(IPv4Address("203.0.113.1")).encode()) == ("DE", "EU")
     assert found.place_of(str(IPv6Address("2001:db8::1")).encode()) == ("FR", "EU")
+
+
+def test_a_copy_that_could_not_be_opened_is_tried_again_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write_database(tmp_path / "geo.mmdb")
+    renew(str(source), str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("lb.server.geo.open_copy", _no_descriptors)
+        one = locator(tmp_path, source)
+        assert (one.look(), one.look()) == (False, False)
+        assert len(caplog.records) == 1
+    assert (one.look(), one.place_of(GERMAN)[0]) == (True, "DE")
+
+
+def _no_descriptors(source: str, state_dir: str) -> None:
+    raise OSError(24, "Too many open files")
