@@ -246,6 +246,18 @@ class Sticky:
 
 
 @dataclass(frozen=True, slots=True)
+class Geo:
+    """Which region a client is in. ``database`` is a file with the country of each address (GeoLite2-Country)."""
+
+    database: str
+    default_region: str = "US"
+    regions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Countries (ISO 3166-1 alpha-2) and continents (``lb.geo.countries``) of each region."""
+    nearest: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each region all of them, nearest first, so itself before all others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
 
@@ -267,6 +279,10 @@ class Pool:
     custom: CustomPolicy | None = None
     remember_s: float = 1800.0
     """How long ``sticky_round_robin`` remembers a client that does not come."""
+    forward_load_reports: bool = False
+    """Whether clients get the load reports in backends' answers."""
+    geo_inner: str = "peak_ewma"
+    """What the policy ``geo`` chooses by within a region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +381,7 @@ class Config:
     """Whether methods outside RFC 9110 and PATCH are passed on; otherwise they are answered 501."""
     ambiguous_paths: AmbiguousPaths = "forward"
     """Whether paths that a backend may read otherwise than the routes do are passed on or answered 400."""
+    geo: Geo | None = None
     traceparent: bool = True
     """Whether W3C traces are continued or started; otherwise what a client says of its trace is passed on, unread."""
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import click
 
-from lb.cli import children
+from lb.cli import children, demo_geo
 from lb.cli.children import Child
 from lb.config import snapshot
 from lb.errors import ConfigError
@@ -142,6 +142,7 @@ def run(ports: Ports, config: Path, directory: Path) -> None:
         signal.signal(number, lambda *_: stopping.set())
     environ = {**os.environ, **ports.environ(), "LB_STATE_DIR": str(directory)}
     environ["LB_ACCESS_LOG"] = str(directory / "access.log")
+    environ["LB_GEO_DATABASE"] = str(demo_geo.write(directory))
     backends: list[Child] = []
     balancer: list[Child] = []
     try:
@@ -225,6 +226,8 @@ lb demo is serving
 Try
   curl {traffic}/
   curl '{traffic}/?algo=round_robin'        three times: three backends in order
+  curl -H 'X-Forwarded-For: 203.0.113.9' {traffic}/    a client in Germany: backends of EU
+  curl -H 'X-Forwarded-For: 198.51.100.9' {traffic}/   one in Japan: APAC
   curl {traffic}/health
   curl {traffic}/metrics
   curl -H 'Host: shul.velocity.localhost' {traffic}/

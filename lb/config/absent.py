@@ -29,7 +29,7 @@ _NAMES = {
     _NOT_YET: ("forwardauth", "authrequest", "extauthz", "externalauth"),
     f"{_LATER}: what is forwarded is what the client sent": ("stripprefix", "rewrite"),
     _LATER: (
-        *("ratelimit", "broadcast", "discovery", "geo", "breaker", "circuitbreaker", "outlier", "slowstart"),
+        *("ratelimit", "broadcast", "discovery", "breaker", "circuitbreaker", "outlier", "slowstart"),
         *("replicas", "autoscale", "autoscaling", "mirror", "basicauth", "cors", "allow", "deny", "mtls", "clientca"),
         *("clientauth", "requestheaders", "responseheaders", "headersup", "headersdown"),
     ),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lb.config.addresses import as_ip, bind_text
 from lb.config.build import listener_kind
+from lb.config.geo_checks import geo_advice
 from lb.config.problems import Finding
 from lb.config.redirect_loops import redirect_loops
 from lb.config.schema import Schema
@@ -25,6 +26,7 @@ def advise(schema: Schema) -> Iterator[Finding]:
             message = f"`{network}` believes the forwarded fields of every client"
             yield Finding(("trusted_proxies", position), message)
     yield from _lonely_keys(schema)
+    yield from geo_advice(schema)
     used = {route.pool for route in schema.routes or []}
     for id, pool in schema.pools.items():
         if schema.routes and id not in used:

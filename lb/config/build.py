@@ -19,11 +19,14 @@ from lb.config.custom_policy import custom_policy
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
 from lb.config.schema import AccessLogEntry, Schema, StateEntry
+from lb.config.schema_geo import GeoEntry
 from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, ListenerEntry
 from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
 from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
 from lb.config.section import Section
 from lb.config.sticky import sticky_of
+from lb.geo.countries import DEFAULT_NEAREST
+from lb.geo.region_map import by_nearness
 
 DEFAULT_ROUTE = "default"
 _KINDS: Mapping[str, model.ListenerKind] = {"status": "status", "admin": "admin"}
@@ -60,8 +63,18 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         graceful_timeout_s=schema.graceful_timeout,
         unknown_methods=schema.unknown_methods,
         ambiguous_paths=schema.ambiguous_paths,
+        geo=_geo(machine, schema.geo),
         traceparent=schema.traceparent,
     )
+
+
+def _geo(machine: Machine, entry: GeoEntry | None) -> model.Geo | None:
+    if entry is None:
+        return None
+    regions = {region: tuple(places) for region, places in entry.regions.items()}
+    usual = {name: [other for other in others if other in regions] for name, others in DEFAULT_NEAREST.items()}
+    nearest = by_nearness(regions, {**usual, **entry.nearest})
+    return model.Geo(file_path(machine.folder, entry.database), entry.default_region, regions, nearest)
 
 
 def _state(machine: Machine, entry: StateEntry, folder: str) -> model.State:
@@ -169,6 +182,8 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         sticky=sticky_of(entry.sticky),
         custom=custom_policy(entry.policy, machine.folder),
         remember_s=entry.policy.remember,
+        geo_inner=entry.policy.inner,
+        forward_load_reports=entry.forward_load_reports,
     )
 
 

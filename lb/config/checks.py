@@ -15,7 +15,7 @@ from typing import Any
 from lb.config import addresses, store_url, units
 from lb.config.absent import absence
 from lb.config.expand import Expanded
-from lb.config.names import LATER_POLICIES, POLICIES, SYNONYMS
+from lb.config.names import INNER_POLICIES, LATER_POLICIES, POLICIES, SYNONYMS
 
 _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
 _WORDS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
@@ -231,6 +231,13 @@ def policy_name(value: Any) -> str:
     if name not in POLICIES:
         near = did_you_mean(name, POLICIES) or f": expected one of {', '.join(POLICIES)}"
         raise ValueError(f"unknown policy {described(name)}{near}")
+    return name
+
+
+def inner_policy(value: Any) -> str:
+    name = policy_name(value)
+    if name not in INNER_POLICIES:
+        raise ValueError(f"`{name}` cannot be within itself: expected one of {', '.join(INNER_POLICIES)}")
     return name
 
 

@@ -12,6 +12,7 @@ from lb.config.build import backend_from, backend_id, listener_kind
 from lb.config.checks import did_you_mean
 from lb.config.custom_policy import custom_mistakes
 from lb.config.files import unusable_files
+from lb.config.geo_checks import geo_mistakes
 from lb.config.loops import clashing_binds, self_backends
 from lb.config.names import KNOWN_METHODS, RESERVED_POOLS
 from lb.config.policy_options import policy_mistakes
@@ -44,6 +45,7 @@ def inconsistencies(schema: Schema, base: str, line_of: LineOf, is_unclear: IsUn
     for pool_id, pool in schema.pools.items():
         members = [backend_from(backend) for backend in pool.backends] or [Backend("none")]
         yield from custom_mistakes(pool.policy, ("pools", pool_id, "policy"), base, members)
+    yield from geo_mistakes(schema)
     yield from _routes(schema, line_of)
     yield from clashing_binds(schema, line_of)
     yield from self_backends(schema)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from lb.config import checks, hash_checks, route_checks, units
+from lb.config import checks, geo_values, hash_checks, route_checks, units
 from lb.config.addresses import Address
-from lb.config.names import NAMED_KEYS, PLAIN_KEYS, POLICIES, REQUEST_HASHES, SERVER_HASHES
+from lb.config.names import INNER_POLICIES, NAMED_KEYS, PLAIN_KEYS, POLICIES, REQUEST_HASHES, SERVER_HASHES
 from lb.model import HashKey as Key
 
 Shape = dict[str, Any]
@@ -129,6 +129,9 @@ Bind = Annotated[Address, Reads(checks.bind, _or_variable({"type": "string", "pa
 UrlPath = Annotated[str, Reads(route_checks.url_path, _or_variable({"type": "string", "pattern": "^/"}))]
 ProbePath = Annotated[str, Reads(checks.probe_path, _or_variable({"type": "string", "pattern": "^/"}))]
 PolicyName = Annotated[str, Reads(checks.policy_name, _or_variable({"enum": [*POLICIES]}))]
+InnerPolicy = Annotated[str, Reads(checks.inner_policy, _or_variable({"enum": [*INNER_POLICIES]}))]
+RegionName = Annotated[str, Reads(geo_values.region_name, _TEXT)]
+Place = Annotated[str, Reads(geo_values.place, _TEXT)]
 HashKey = Annotated[
     Key,
     Reads(

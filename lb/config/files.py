@@ -24,6 +24,14 @@ def unusable_files(schema: Schema, folder: str) -> Iterator[Finding]:
         yield from _unwritable_log(file_path(folder, schema.access_log.path), _state_dir(schema, folder))
 
 
+def absent_files(schema: Schema, folder: str) -> Iterator[Finding]:
+    """Those that are missed, and that it works without."""
+    if schema.geo is not None:
+        for finding in _unreadable(file_path(folder, schema.geo.database), ("geo", "database")):
+            message = f"{finding.message}: until it can, every client is in region `{schema.geo.default_region}`"
+            yield Finding(finding.path, message)
+
+
 def _state_dir(schema: Schema, folder: str) -> str:
     return file_path(folder, schema.state.dir) if schema.state.dir else default_state_dir(os.environ)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from lb.config.advice import advise
 from lb.config.build import Machine, build
 from lb.config.consistency import inconsistencies
+from lb.config.files import absent_files
 from lb.config.places import default_state_dir
 from lb.config.problems import Finding, LocatedConfigError, Path, Problem
 from lb.config.reach import is_about_conditions
@@ -61,7 +62,8 @@ def _judge(document: Document, environ: Mapping[str, str], state_dir: str | None
         findings += _further(validated, document, machine.folder, findings)
     if findings or validated.schema is None:
         return Report(None, _located(document, findings))
-    return Report(build(validated.schema, machine), (), _located(document, advise(validated.schema)))
+    warnings = [*advise(validated.schema), *absent_files(validated.schema, machine.folder)]
+    return Report(build(validated.schema, machine), (), _located(document, warnings))
 
 
 def _further(validated: Validated[Schema], document: Document, folder: str, known: list[Finding]) -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 from lb.config import checks
 from lb.config.addresses import Address, bind_address, bind_text, reaches
 from lb.config.names import HASH_TABLES
+from lb.config.usable_policies import with_inner
 from lb.model import Backend, Config, Pool
 
 WEIGHTS = (1, 256)
@@ -110,5 +111,6 @@ def crowded(backends: int, virtual_servers: int, slots: int) -> str:
 
 def _tables(config: Config, pool: Pool) -> set[str]:
     """The tables by which requests to ``pool`` can be hashed, but for those that name a policy themselves."""
-    named = {pool.policy, *(route.policy for route in config.routes if route.pool == pool.id)}
+    routes = (route for route in config.routes if route.pool == pool.id)
+    named = with_inner({pool.policy, *(route.policy for route in routes)}, pool.geo_inner)
     return {HASH_TABLES[name] or pool.hash.table for name in named if name in HASH_TABLES}

@@ -26,7 +26,11 @@ POLICIES = (
     "contract_hash",
     "sticky_round_robin",
     "custom",
+    "geo",
+    "geo_aware",
 )
+INNER_POLICIES = tuple(name for name in POLICIES if name not in ("geo", "geo_aware", "custom"))
+"""What ``geo`` can choose by within a region."""
 HASH_TABLES: dict[str, TableKind | Literal[""]] = {
     "consistent_hash": "",
     "ring_hash": "ring",
@@ -42,10 +46,7 @@ REQUEST_HASHES = {"contract": (1, 2, 17), "squareless": (0, 3, 17), "crc32": ()}
 """Coefficients of i^2, i and 1. ``squareless`` is what two well-known copies of the assignment made of it."""
 SERVER_HASHES = {"contract": (1, 0, 1, 2, 25), "squareless": (0, 1, 0, 3, 25), "crc32": ()}
 """Coefficients of i^2, i, j^2, j and 1."""
-LATER_POLICIES = (
-    "geo_aware",
-    "least_response_time",
-)
+LATER_POLICIES = ("least_response_time",)
 ACTIONS = ("metrics", "health")
 LATER_ACTIONS = ("replicas", "queue", "broadcast")
 KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")

@@ -9,9 +9,11 @@ from lb.config.names import HASH_TABLES
 from lb.config.problems import Finding, Path
 from lb.config.schema import Schema
 from lb.config.schema_policy import ContractEntry, PolicyEntry
+from lb.config.usable_policies import with_inner
 from lb.model import CUSTOM
 
 _OWNERS = {
+    "inner": ("geo",),
     **dict.fromkeys(("weights", "maxima", "metrics_path", "poll_interval"), ("adaptive",)),
     **dict.fromkeys(("class_", "options", "fallback", "budget", "build_budget"), (CUSTOM,)),
     "remember": ("sticky_round_robin",),
@@ -39,7 +41,8 @@ def policy_mistakes(schema: Schema) -> Iterator[Finding]:
 def _named(schema: Schema, id: str) -> set[str]:
     """The policies of a pool: its own, and those of routes to it."""
     routes = (route for route in schema.routes or [] if route.pool == id and route.policy)
-    return {schema.pools[id].policy.chosen, *(route.policy for route in routes)}
+    names = {schema.pools[id].policy.chosen, *(route.policy for route in routes)}
+    return with_inner(names, schema.pools[id].policy.inner)
 
 
 def _may_be_asked_for(schema: Schema, id: str) -> bool:

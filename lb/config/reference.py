@@ -38,6 +38,7 @@ _SECTIONS = {
     "RouteEntry": "`routes`, each",
     "RespondEntry": "`routes` `respond`",
     "RedirectEntry": "`routes` `redirect`",
+    "GeoEntry": "`geo`",
     "StateEntry": "`state`",
     "AccessLogEntry": "`access_log`",
 }

@@ -22,6 +22,7 @@ from lb.config.fields import (
     Workers,
     words,
 )
+from lb.config.schema_geo import GeoEntry
 from lb.config.schema_listeners import ListenerEntry
 from lb.config.schema_pools import PoolEntry
 from lb.config.schema_routes import RouteEntry
@@ -76,6 +77,9 @@ class Schema(Section):
     workers: Workers = key("Processes on the data path; `auto` is one per core.", None, shown="auto")
     trusted_proxies: Annotated[list[Network], OneOrMany] = setting(
         Config, "trusted_proxies", "Addresses whose forwarded fields are believed.", example=["10.0.0.0/8"]
+    )
+    geo: GeoEntry | None = key(
+        "Where clients are, for `geo`, `geo_aware` and `adaptive` (docs/geo.md); none: nobody asks.", None
     )
     state: StateEntry = section("Where state lives.", StateEntry)
     access_log: Annotated[AccessLogEntry, Shorthand("path")] = section(

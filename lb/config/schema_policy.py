@@ -12,6 +12,7 @@ from lb.config.fields import (
     ClassSpec,
     Duration,
     HashKey,
+    InnerPolicy,
     PolicyName,
     PositiveAmount,
     Prime,
@@ -77,6 +78,7 @@ class PolicyEntry(Section):
         return CUSTOM if self.class_ is not None and "name" not in self.model_fields_set else self.name
 
     name: PolicyName = setting(Pool, "policy", "How a backend is chosen.")
+    inner: InnerPolicy = setting(Pool, "geo_inner", "What decides within a region; `geo` only.")
     weights: WeightsEntry = section("Of the terms of the score; `adaptive` only.", WeightsEntry)
     maxima: MaximaEntry = section("At which a term of the score is full; `adaptive` only.", MaximaEntry)
     metrics_path: ProbePath = setting(

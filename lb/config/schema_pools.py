@@ -41,7 +41,7 @@ class BackendEntry(Section):
     weight: Annotated[int, count(1, 256)] = setting(
         Backend, "weight", "Its share of the requests, for policies that weigh."
     )
-    region: Text = setting(Backend, "region", "Where it is, for logs and metrics.", example="EU")
+    region: Text = setting(Backend, "region", "Where it is, for `geo` (docs/geo.md), logs and metrics.", example="EU")
     zone: Text = setting(Backend, "zone", "Where it is within its region.", example="b")
     max_inflight: LimitOrNone = setting(Backend, "max_inflight", "Most requests it works on at a time.", example=100)
     backup: Flag = setting(Backend, "backup", "Gets requests only when no other backend is available.")
@@ -117,6 +117,11 @@ class PoolEntry(Section):
     tls: BackendTlsEntry = section("How `https` backends are verified.", BackendTlsEntry)
     host_header: Annotated[Literal["preserve", "backend"], words("preserve", "backend")] = setting(
         Pool, "host_header", "Host that backends see: the client's, or their own."
+    )
+    forward_load_reports: Flag = setting(
+        Pool,
+        "forward_load_reports",
+        "Whether clients get the field `endpoint-load-metrics` of backends; it is for balancers.",
     )
     max_idle_per_worker: Annotated[int, count(0, 100_000)] = setting(
         Pool, "max_idle_per_worker", "Idle connections kept per backend and worker."

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 
 from lb.controller.attachment import Attachment
+from lb.controller.geo import GeoKeeper
 from lb.controller.parts import shared_parts
 from lb.controller.periodic import Periodic
 from lb.controller.roster import Roster
@@ -31,6 +32,7 @@ class Controller:
         self.attachment = attachment or Attachment.from_environment()
         self.roster = Roster()
         self.sync = Sync(shared_parts)
+        self.geo = GeoKeeper()
         self._applied: tuple[Snapshot | None, Segment | None] = (None, None)
         self._first_round: Any = None
         self._is_running = False
@@ -59,6 +61,7 @@ class Controller:
             loop.stop()
         self._forget_first_round()
         self.sync.stop()
+        self.geo.stop()
         self.roster.stop()
         self._applied = (None, None)
 
@@ -69,6 +72,7 @@ class Controller:
             self._forget_first_round()
             self.roster.apply(snapshot, segment)
             self.sync.apply(snapshot, segment)
+            self.geo.apply(snapshot, segment)
             self._applied = (snapshot, segment)
             self._first_round = gevent.spawn(self._mark_first_round, snapshot.generation, segment)
         return FOLLOW_INTERVAL_S

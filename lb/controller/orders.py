@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from lb.model import Config, Pool, Snapshot
+from lb.state.columns import region_column
 from lb.state.layout import (
     SH_CURSOR,
     SH_CURSOR_WEIGHTED,
@@ -57,10 +58,13 @@ _log = logging.getLogger("lb.store")
 class _Order:
     """One policy's order in one pool, as this machine stands to it. What must outlive this process is in the cells."""
 
-    def __init__(self, key: Callable[[str], str], pool: Pool, policy: str, cells: memoryview, byte: int) -> None:
-        """``key``: its name in the store for a digest."""
+    def __init__(
+        self, key: Callable[[str], str], pool: Pool, policy: str, cells: memoryview, byte: int, region: str = ""
+    ) -> None:
+        """``key``: its name in the store for a digest. ``region``: of the clients whose order it is; empty: of all."""
         self.pool = pool
         self.policy = policy
+        self.region = region
         self.cells = cells
         self.byte = byte
         self.cursor_cell, self.cycle_cell, self._run_cell, self._shift = _CELLS[policy]
@@ -91,7 +95,7 @@ class _Order:
 
     def enter(self, cycle: int) -> None:
         """Another cycle, another order. A run in it that an earlier controller left is gone on with."""
-        name = digest(self.pool, self.policy, cycle)
+        name = digest(self.pool, self.policy, cycle, self.region)
         self.key, self.cycle = self._key(name), cycle
         self.known, self.is_in_doubt = Known(), True
         tag = int(name, 16) & _HALF
@@ -132,10 +136,10 @@ class Orders:
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         orders = []
         for pool in snapshot.config.pools:
-            column = snapshot.columns[f"pool:{pool.id}"]
-            cells = segment.shared(column)
-            for policy in _policies(snapshot.config, pool):
-                orders.append(_Order(_namer(self._link, pool, policy), pool, policy, cells, column_byte(column)))
+            for policy, region in _kinds(snapshot.config, pool):
+                column = snapshot.columns[region_column(pool.id, region) if region else f"pool:{pool.id}"]
+                name = _namer(self._link, pool, f"{policy}@{region}" if region else policy)
+                orders.append(_Order(name, pool, policy, segment.shared(column), column_byte(column), region))
         self._segment, self._life = segment, os.fstat(segment.fd).st_ino
         self._orders, self._by_key = orders, {}
         self._polled_at = self._cycles_at = _NEVER
@@ -289,10 +293,14 @@ def _namer(link: Link, pool: Pool, policy: str) -> Callable[[str], str]:
     return lambda name: link.keys.order(pool.id, policy, name)
 
 
-def _policies(config: Config, pool: Pool) -> Iterable[str]:
-    """Those of the ordered ones that a request to this pool can have."""
+def _kinds(config: Config, pool: Pool) -> Iterator[tuple[str, str]]:
+    """The ordered policies that a request to this pool can have, each with the region whose order it is; empty: of all."""
     routes = [route for route in config.routes if route.pool == pool.id]
-    if any(route.algo_override for route in routes):
-        return _CELLS
+    is_open = any(route.algo_override for route in routes)
     named = {pool.policy, *(route.policy for route in routes)}
-    return [policy for policy in _CELLS if policy in named]
+    for policy in _CELLS:
+        if is_open or policy in named:
+            yield policy, ""
+    if config.geo is not None and pool.geo_inner in _CELLS and (is_open or "geo" in named):
+        for region in config.geo.regions:
+            yield pool.geo_inner, region

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from lb.config.usable_policies import usable_policies
 from lb.health.load import LoadTarget
 from lb.health.probe import ProbeTarget
-from lb.model import Config, Pool, Snapshot
+from lb.model import Snapshot
 
 ADAPTIVE = "adaptive"
 
@@ -30,8 +31,9 @@ def plan(snapshot: Snapshot) -> Plan:
     config = snapshot.config
     probes: dict[str, ProbeTarget] = {}
     polls: dict[str, Poll] = {}
+    usable = usable_policies(config)
     for pool in config.pools:
-        is_polled = may_be_adaptive(config, pool)
+        is_polled = ADAPTIVE in usable[pool.id]
         for backend in pool.backends:
             if backend.state == "disabled":
                 continue
@@ -45,12 +47,6 @@ def plan(snapshot: Snapshot) -> Plan:
                     LoadTarget(backend, pool.tls, options.metrics_path, timeout_s), options.poll_interval_s
                 )
     return Plan(probes, polls)
-
-
-def may_be_adaptive(config: Config, pool: Pool) -> bool:
-    """Whether some request to this pool can be balanced by ``adaptive``."""
-    routes = [route for route in config.routes if route.pool == pool.id]
-    return pool.policy == ADAPTIVE or any(route.policy == ADAPTIVE or route.algo_override for route in routes)
 
 
 def backend_column(snapshot: Snapshot, name: str) -> int:

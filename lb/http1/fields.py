@@ -61,7 +61,7 @@ _MOST_LINES = 4096
 _LONGEST_LINE = 256
 _NEVER_KEPT = (
     b"cookie:", b"set-cookie:", b"authorization:", b"content-length:", b"referer:", b"etag:",
-    b"if-none-match:", b"x-request-id:", b"traceparent:", b"x-forwarded-for:", b"forwarded:",
+    b"if-none-match:", b"endpoint-load-metrics", b"x-request-id:", b"traceparent:", b"x-forwarded-for:", b"forwarded:",
 )  # fmt: skip
 
 

@@ -25,7 +25,8 @@ _fold = re.compile(rb"(?<![ \t])[ \t]*(?:\r\n[ \t]+)+")
 """Begins only where white space does: else a run of 60 KB without a fold behind it is looked through from each of its bytes."""
 _space_before_colon = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:")
 
-_SPECIAL = HOP_BY_HOP | {b"content-length", b"date"}
+_LOAD = frozenset((b"endpoint-load-metrics", b"endpoint-load-metrics-bin"))
+_SPECIAL = HOP_BY_HOP | _LOAD | {b"content-length", b"date"}
 _NOT_REMOVABLE = HOP_BY_HOP | {b"close", b"content-type", b"date", b"content-encoding"}
 """What ``Connection`` may name without anything to be taken away: gone already, or every recipient needs it."""
 NO_BODY_STATUSES: Final = frozenset((204, 304))
@@ -43,7 +44,8 @@ class BadResponse(Exception):
 class ResponseFields:
     """What a response's field block says; a pure function of its bytes, never changed.
 
-    ``kept``: the end-to-end lines with their CRLF, without Content-Length (framing is ours to write).
+    ``kept``: the end-to-end lines with their CRLF, without Content-Length (framing is ours to write) and ``load_lines``,
+    which are the load reports (``lb.http1.orca``).
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class ResponseFields:
         "kept",
         "length_dropped",
         "length_line",
+        "load_lines",
         "upgrade",
     )
 
@@ -69,6 +72,7 @@ class ResponseFields:
         self.has_date = False
         self.length_dropped = False
         self.length_line = b""
+        self.load_lines = b""
         self.upgrade = b""
 
     def value(self, name: bytes) -> bytes:
@@ -176,6 +180,8 @@ def _judged(block: bytes, repaired: bytes) -> ResponseFields:
         _apply(fields, name, value, named)
         if name == b"date":
             kept.append(line)
+        elif name in _LOAD:
+            fields.load_lines += line + b"\r\n"
     if named:
         fields.close = b"close" in named
         fields.keep_alive = b"keep-alive" in named

@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from lb.metrics.family import Family, to_prometheus
-from lb.metrics.machine import build_info, connections, places, reloads, store, workers
+from lb.metrics.machine import build_info, connections, geo, places, reloads, store, workers
 from lb.metrics.processes import ProcessMeter, own_place
 from lb.metrics.reading import read_counters
 from lb.metrics.traffic import RunningTotal, traffic
@@ -46,6 +46,7 @@ class SegmentCollector(Collector):
         live = segment.live_slots()
         yield from workers(segment, live, snapshot.generation)
         yield from store(segment)
+        yield from geo(segment)
         yield from reloads(last_reload(snapshot.config.state.dir))
         yield from self._meter.families(places(segment, live))
 

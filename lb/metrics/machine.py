@@ -13,7 +13,12 @@ from lb.metrics.reading import Counted
 from lb.native.finder import is_compiled
 from lb.state.layout import DRAINING as DRAINING
 from lb.state.layout import (
+    GEO_LOADED,
+    GEO_NONE,
     H_CONTROLLER_PID,
+    H_GEO,
+    H_GEO_BUILT_S,
+    H_GEO_REFUSED,
     H_MACHINES,
     H_STORE,
     SLOT_GENERATION,
@@ -23,6 +28,8 @@ from lb.state.layout import (
     STORE_UP,
     W_ACCEPTED,
     W_CLOSED,
+    W_GEO_LOOK_UPS,
+    W_GEO_UNKNOWN,
     W_HEAD_ERRORS,
     W_HEAD_TIMEOUTS,
     W_LOG_DROPPED,
@@ -43,6 +50,8 @@ WORKER_COUNTERS = (
     ("lb_access_log_dropped_total", "Access log lines dropped because the log could not take them", W_LOG_DROPPED),
     ("lb_connections_refused_total", "Connections over max_connections_per_client", W_REFUSED),
     ("lb_underscore_fields_dropped_total", "Request fields dropped for an underscore", W_UNDERSCORE_DROPPED),
+    ("lb_geo_look_ups_total", "Client addresses looked up in the geo database", W_GEO_LOOK_UPS),
+    ("lb_geo_unknown_total", "Of these, those that it does not know", W_GEO_UNKNOWN),
 )
 
 
@@ -83,6 +92,20 @@ def store(segment: Segment) -> Iterator[Family]:
     text = "1: the store that machines share is in use"
     yield _single("lb_store_up", "gauge", text, int(segment.header[H_STORE] == STORE_UP))
     yield _single("lb_store_machines", "gauge", "Machines that share it, as last known", segment.header[H_MACHINES])
+
+
+def geo(segment: Segment) -> Iterator[Family]:
+    """Nothing while no geo database is configured."""
+    header = segment.header
+    if header[H_GEO] == GEO_NONE:
+        return
+    is_loaded = header[H_GEO] == GEO_LOADED
+    yield _single("lb_geo_database_loaded", "gauge", "1: clients are looked up in a geo database", int(is_loaded))
+    text = "1: the database's file as it is now cannot be used"
+    yield _single("lb_geo_database_refused", "gauge", text, header[H_GEO_REFUSED])
+    if is_loaded:
+        text = "When the database in use was built"
+        yield _single("lb_geo_database_build_timestamp_seconds", "gauge", text, header[H_GEO_BUILT_S])
 
 
 def build_info() -> Family:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lb.model import Backend, Pool, Snapshot
-from lb.state.columns import BUILT_IN_ROUTES
+from lb.state.columns import BUILT_IN_ROUTES, region_column
 from lb.state.layout import SH_PROBE_OK_NS, SH_REFUSED_NS, SH_VERDICT, UP
 from lb.state.segment import Segment, SegmentError
 
@@ -38,6 +38,7 @@ class Reading:
     backends: list[Counted] = field(default_factory=list)
     routes: list[Counted] = field(default_factory=list)
     pools: list[Counted] = field(default_factory=list)
+    regions: list[Counted] = field(default_factory=list)
     algorithms: list[Counted] = field(default_factory=list)
     worker: Counted | None = None
 
@@ -52,6 +53,8 @@ def read_counters(snapshot: Snapshot, segment: Segment) -> Reading:
         _append(reading.routes, snapshot, segment, f"route:{route_id}", (route_id,))
     for pool in config.pools:
         _append(reading.pools, snapshot, segment, f"pool:{pool.id}", (pool.id,))
+        for region in config.geo.regions if config.geo else ():
+            _append(reading.regions, snapshot, segment, region_column(pool.id, region), (pool.id, region))
     for name in sorted(snapshot.columns):
         if name.startswith("algo:"):
             _append(reading.algorithms, snapshot, segment, name, (name.removeprefix("algo:"),))

@@ -20,6 +20,8 @@ from lb.state.layout import (
     C_CONNECT_FAILED,
     C_CONNECTS,
     C_COUNT,
+    C_LOAD_REPORTS,
+    C_LOAD_REPORTS_JUNK,
     C_POLICY_FAILURES,
     C_POLICY_FALLBACKS,
     C_RESET,
@@ -27,6 +29,8 @@ from lb.state.layout import (
     C_REUSES,
     C_STATUS,
     C_TIMEOUT,
+    R_ELSEWHERE,
+    R_LOCAL,
     SH_EJECTED_UNTIL_NS,
     SH_OTHERS,
     SH_PROBES_FAILED,
@@ -43,6 +47,8 @@ ERRORS: Cells = (
 )
 CONNECTIONS: Cells = (("new", C_CONNECTS), ("reused", C_REUSES))
 DIRECTIONS: Cells = (("in", C_BYTES_IN), ("out", C_BYTES_OUT))
+PICKS: Cells = (("local", R_LOCAL), ("elsewhere", R_ELSEWHERE))
+REPORTS: Cells = (("read", C_LOAD_REPORTS), ("junk", C_LOAD_REPORTS_JUNK))
 PROBES: Cells = (("ok", SH_PROBES_OK), ("failed", SH_PROBES_FAILED))
 
 
@@ -73,6 +79,9 @@ def traffic(reading: Reading, requests: int, now_ns: int) -> Iterator[Family]:
         "lb_policy_failures_total", "Picks at which a policy of the user's own failed", C_POLICY_FAILURES
     )
     yield pools.counter("lb_policy_fallbacks_total", "Picks that its fallback made instead", C_POLICY_FALLBACKS)
+    if reading.regions:
+        regions = Rows(("pool", "region"), reading.regions)
+        yield regions.split("lb_region_picks_total", "Picks for a region's clients, by where they led", "where", PICKS)
 
 
 def _contract(reading: Reading, requests: int) -> Iterator[Family]:
@@ -106,6 +115,7 @@ def _backends(backends: Sequence[Counted], now_ns: int) -> Iterator[Family]:
     )
     yield rows.split("lb_backend_connections_total", "Attempts by the connection they used", "kind", CONNECTIONS)
     yield rows.split("lb_backend_bytes_total", "Bytes of bodies to (in) and from (out)", "direction", DIRECTIONS)
+    yield rows.split("lb_load_reports_total", "Load reports in answers, where a policy reads them", "result", REPORTS)
     yield rows.split_shared("lb_probes_total", "Active probes", "result", PROBES)
     yield rows.of(
         "counter", "lb_health_transitions_total", "Changes between up and down", lambda row: row.shared[SH_TRANSITIONS]

@@ -19,7 +19,7 @@ from types import ModuleType
 
 COMPILED = (
     "lb.config.url_paths",
-    "lb.http1.fields", "lb.http1.request", "lb.http1.response", "lb.http1.chunked", "lb.http1.forwarded",
+    "lb.http1.fields", "lb.http1.request", "lb.http1.response", "lb.http1.chunked", "lb.http1.forwarded", "lb.http1.orca",
     "lb.policies.latency", "lb.policies.peak_ewma", "lb.policies.pairs", "lb.policies.score",
     "lb.policies.round_robin", "lb.policies.weighted_round_robin", "lb.policies.least_connections",
     "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
@@ -28,8 +28,9 @@ COMPILED = (
     "lb.policies.sticky_round_robin", "lb.resilience.outlier", "lb.state.tickets", "lb.state.clients",
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.exchange",
-    "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
-    "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.sticky", "lb.proxy.stream",
+    "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.load_reports", "lb.proxy.local", "lb.proxy.member", "lb.proxy.pool",
+    "lb.proxy.regions", "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve", "lb.proxy.sticky",
+    "lb.proxy.stream",
     "lb.proxy.upload", "lb.proxy.waiting",
 )  # fmt: skip
 """What a request passes through. They are compiled together: their classes know each other's layout."""

@@ -35,6 +35,8 @@ POLICIES: dict[str, PolicyFactory] = {
     "sticky_round_robin": sticky_round_robin,
     "contract_hash": partial(ConsistentHash, table="contract"),
     CUSTOM: lambda pool: create(CUSTOM, pool),
+    "geo": lambda pool: POLICIES[pool.geo_inner](pool),  # for one region's clients: lb.policies.geo
+    "geo_aware": Adaptive,
 }
 
 

@@ -22,6 +22,7 @@ from lb.proxy.answer import LENGTH, NO_BODY, UNKNOWN_LENGTH, Answer, ChunkedRead
 from lb.proxy.date import date_line
 from lb.proxy.deadlines import NEVER, Expired
 from lb.proxy.exchange import Exchange
+from lb.proxy.load_reports import hear_load
 from lb.proxy.member import BackendConnection, Member
 from lb.proxy.stream import TURN_MASK
 from lb.proxy.upload import Upload
@@ -68,6 +69,8 @@ def attempt(exchange: Exchange, member: Member) -> Answer:
         connection.reset()  # given up: what the kernel has not delivered yet must not be worked on
         raise
     ejection_s = member.observe(head.status, now - sent_at, now)
+    if head.fields.load_lines and member.hears_load:
+        hear_load(member, head.fields.load_lines, now)
     if ejection_s:
         member.wants_ejection_s = ejection_s
     return answer
@@ -189,6 +192,8 @@ def _check_switch(exchange: Exchange, head: ResponseHead) -> None:
 def _answer(exchange: Exchange, connection: BackendConnection, head: ResponseHead, rest: bytes) -> Answer:
     fields = head.fields
     out = head.line + fields.kept
+    if fields.load_lines and connection.member.pool.forward_load_reports:
+        out += fields.load_lines
     if not fields.has_date:
         out += date_line()
     reusable = head.reusable and exchange.upload is None  # what is left of a body would be the next request

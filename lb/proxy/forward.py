@@ -30,6 +30,9 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
     key = exchange.caller.address
     if policy in pool.key_readers:
         key = pool.key_readers[policy](exchange.head) or key
+    regional = pool.regional
+    if regional is not None and policy in regional.names:
+        policy = regional.name_for(policy, exchange.caller.address)
     excluded: list[Member] = []
     failed: AttemptError | None = None
     try:

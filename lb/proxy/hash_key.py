@@ -19,8 +19,8 @@ IDS, LOWEST_ID = 900_000, 100_000
 """Random keys are numbers of six digits: what a request is told by in the table ``contract``."""
 
 
-def key_readers(options: HashOptions, random: Callable[[], float]) -> dict[str, KeyReader]:
-    """By policy, for those that hash something else than the client's address."""
+def key_readers(options: HashOptions, random: Callable[[], float], inner: str = "") -> dict[str, KeyReader]:
+    """By policy, for those that hash something else than the client's address. ``inner``: what ``geo`` chooses by."""
     own = options.key or HashKey()
     by_contract = options.key or HashKey("random")
     keys = {
@@ -30,6 +30,8 @@ def key_readers(options: HashOptions, random: Callable[[], float]) -> dict[str, 
         "url_hash": HashKey("url"),
         "contract_hash": by_contract,
     }
+    if inner in keys:
+        keys["geo"] = keys[inner]
     return {policy: _reader(key, random) for policy, key in keys.items() if key.kind != "client_ip"}
 
 

@@ -138,6 +138,11 @@ class Member:
         self.latency = PeakEwma()
         self.errors = ConsecutiveErrors()
         self.wants_ejection_s = 0.0
+        self.hears_load = False
+        """Whether anybody wants to know what it says of its load."""
+        self.load_lines = b""
+        self.load_heard = (0.0, 0.0)
+        """What it last said, as it came and read."""
         self.is_closed = False
         self._tls_said_at = -_SAY_EVERY_S
         self._hub = hub

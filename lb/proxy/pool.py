@@ -21,6 +21,7 @@ from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
+from lb.proxy.regions import RegionalPolicies, without_region
 from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
@@ -74,15 +75,16 @@ class LivePool:
         workers: int,
         on_store_loss: StoreLoss | None = None,
         tables: TableSource = build_table,
+        regional: RegionalPolicies | None = None,
     ) -> None:
         """``on_store_loss``: None where no other machine shares the backends' limits. ``tables``: where policies that
-        hash get theirs from."""
+        hash get theirs from. ``regional``: None where no request prefers a region."""
         self.pool = pool
         self.members = tuple(members)
         self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
         self.cells = cells
         self.key = b""
-        self.key_readers = key_readers(pool.hash, random)
+        self.key_readers = key_readers(pool.hash, random, pool.geo_inner)
         self.random = random
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self.requests = 0
@@ -96,6 +98,7 @@ class LivePool:
         self._source: TicketSource | None = None
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
+        self.regional = regional
         self._on_store_loss = on_store_loss
         self._tables = tables
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
@@ -171,6 +174,10 @@ class LivePool:
         for policy in SHARED_ORDERS:
             if policy == self.pool.policy or policy in self._ticket_sources:
                 self._prepare(policy)
+        if self.regional is not None and self.pool.geo_inner in SHARED_ORDERS:
+            for name in self.regional.names["geo"].values():
+                if self.pool.policy == "geo" or name in self._ticket_sources:
+                    self._prepare(name)
 
     def needs_watch(self) -> bool:
         """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""
@@ -235,7 +242,11 @@ class LivePool:
         return built.build(self.backends, eligible)
 
     def _create(self, policy: str) -> Policy:
-        made: Any = create(policy, self.pool, self._tables)
+        made: Any
+        if self.regional is None:
+            made = create(without_region(policy), self.pool, self._tables)
+        else:
+            made = self.regional.create(policy, self._tables)
         if policy == CUSTOM:
             made.report = self._fell_back
         self._policies[policy] = made

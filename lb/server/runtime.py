@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 
 from lb.config import snapshot as snapshots
+from lb.config.usable_policies import is_regional, usable_policies
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
 from lb.model import Pool, Route, Snapshot, summary
@@ -30,10 +31,12 @@ from lb.proxy.deadlines import Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member
 from lb.proxy.pool import LivePool, TicketSource
+from lb.proxy.regions import RegionalPolicies, Regions
 from lb.proxy.resolver import Resolver
 from lb.proxy.router import Router, StrictRouter
 from lb.proxy.routes import LiveRoute, local_action
 from lb.server import control
+from lb.server.geo import GeoLocator
 from lb.server.local_tickets import LocalTickets
 from lb.server.missed import Missed
 from lb.server.refused import RefusedReload
@@ -85,6 +88,9 @@ class Runtime:
         self.entrances: list[Entrance] = []
         """Of this worker's listeners; a reload tells them."""
         self._resolver = Resolver(self._named_members)
+        self._locator = GeoLocator()
+        self._regions: Regions | None = None
+        self._usable: dict[str, set[str]] = {}
         self._prepared = self._first_generation
         self._preparing: Any = None
         self.segment, self.slot = self._join(self.snapshot)
@@ -122,6 +128,8 @@ class Runtime:
                 return
             self._retired.close_unused()
             self._refused.look(self.snapshot.config.state.dir)
+            if self._regions is not None and self._locator.look():
+                self._regions.clear()
             self.traffic.tick(now)
         generation = self.segment.generation
         if generation != self.snapshot.generation and not self._missed.is_to_wait(generation, now):
@@ -207,6 +215,9 @@ class Runtime:
         config = self.snapshot.config
         self.trusted = TrustedProxies(config.trusted_proxies, makes_traces=config.traceparent)
         cells = CellDirectory(self.snapshot.columns, self.segment, self.slot)
+        self._usable = usable_policies(config)
+        self._locator.follow(config.geo, config.state.dir)
+        self._regions = Regions(config.geo, self._locator.place_of, cells.of("worker")) if config.geo else None
         old_members, self._members = self._members, {}
         built_in = control.control_pool(config.state.dir)
         pools = {pool.id: self._live_pool(pool, cells, old_members) for pool in (*config.pools, built_in)}
@@ -250,6 +261,7 @@ class Runtime:
 
     def _live_pool(self, pool: Pool, cells: CellDirectory, old: dict[MemberKey, Member]) -> LivePool:
         members = []
+        hears_load = "adaptive" in self._usable.get(pool.id, ())
         for backend in pool.backends:
             key = (pool.id, backend.id, *backend.place)
             column = cells.of(f"backend:{pool.id}/{backend.id}")
@@ -260,20 +272,24 @@ class Runtime:
             else:
                 member.backend, member.pool = backend, pool
                 member.use_cells(column)
+            member.hears_load = hears_load
             self._members[key] = member
             members.append(member)
         column_name = f"pool:{pool.id}"
         state = self.snapshot.config.state
+        regional = self._regional(pool, cells)
+        order = regional.order if regional is not None else lambda policy: (column_name, policy)
         live = LivePool(
             pool,
             members,
             cells.of(column_name),
-            lambda policy: self._tickets(column_name, policy),
+            lambda policy: self._tickets(*order(policy)),
             self._random,
             monotonic,
             self.snapshot.config.workers,
             state.on_store_loss if state.redis else None,
             MappedTables(state.dir),
+            regional,
         )
         live.clients = Clients(pool.id, [one.id for one in pool.backends], pool.remember_s, self._client_table)
         return live
@@ -283,6 +299,11 @@ class Runtime:
         if self._clients is None:
             self._clients = open_table(os.path.join(self.snapshot.config.state.dir, "clients"))
         return self._clients
+
+    def _regional(self, pool: Pool, cells: CellDirectory) -> RegionalPolicies | None:
+        if self._regions is None or not is_regional(self._usable.get(pool.id, set())):
+            return None
+        return RegionalPolicies(pool, self._regions, cells.of)
 
     def _tickets(self, column_name: str, policy: str) -> TicketSource:
         column = self.snapshot.columns.get(column_name)

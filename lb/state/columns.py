@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from lb.config.usable_policies import is_regional, usable_policies
 from lb.model import Config
 
 WORKER = "worker"
@@ -22,12 +23,20 @@ def column_names(config: Config, algos: Iterable[str]) -> list[str]:
     ``algos``: the policies that ``?algo=`` can name; each has a column, used or not.
     """
     names = [WORKER, *(f"algo:{name}" for name in algos)]
+    usable = usable_policies(config)
     for pool in config.pools:
         names.append(f"pool:{pool.id}")
         names.extend(f"backend:{pool.id}/{backend.id}" for backend in pool.backends)
+        if config.geo is not None and is_regional(usable[pool.id]):
+            names.extend(region_column(pool.id, region) for region in config.geo.regions)
     names.extend(f"route:{route.id}" for route in config.routes)
     names.extend(f"route:{name}" for name in BUILT_IN_ROUTES)
     return list(dict.fromkeys(names))
+
+
+def region_column(pool: str, region: str) -> str:
+    """Of a region's clients in a pool that prefers regions."""
+    return f"region:{pool}/{region}"
 
 
 def allocate(names: Iterable[str], *, kept: Mapping[str, int], free: Sequence[int], unused: int) -> dict[str, int]:

@@ -20,16 +20,16 @@ def write(path: str, raw: bytes) -> None:
 @contextmanager
 def replaced(path: str, raw: bytes) -> Iterator[None]:
     """``path`` holds ``raw`` from the block on; what it held before if the block raises. Undoing takes no room."""
-    staged = _staged(path, raw)
+    name = staged(path, raw)
     before = path + _BEFORE
     with contextlib.suppress(FileNotFoundError):
         os.unlink(before)  # of somebody who was killed in here
     try:
         with contextlib.suppress(FileNotFoundError):
             os.link(path, before)
-        os.replace(staged, path)
+        os.replace(name, path)
     except OSError:
-        os.unlink(staged)
+        os.unlink(name)
         raise
     _sync_folder(path)
     try:
@@ -44,8 +44,8 @@ def replaced(path: str, raw: bytes) -> Iterator[None]:
         os.unlink(before)
 
 
-def _staged(path: str, raw: bytes) -> str:
-    """A file beside ``path`` with that content, on disk."""
+def staged(path: str, raw: bytes) -> str:
+    """A file beside ``path`` with that content, on disk; the caller renames or unlinks it."""
     descriptor, name = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".lb-", suffix=".tmp")
     try:
         with open(descriptor, "wb") as file:  # mkstemp made it 0600

@@ -36,6 +36,16 @@ H_CONTROLLER_PID: Final = 7
 H_CONTROLLER_BEAT_NS: Final = 8
 H_MACHINES: Final = 9
 """Machines that share a store with this one, this one too, as last known; 0: never known."""
+H_GEO: Final = 11
+"""Whether there is a geo database that workers can use."""
+GEO_NONE: Final = 0
+"""None is configured."""
+GEO_MISSING: Final = 1
+GEO_LOADED: Final = 2
+H_GEO_BUILT_S: Final = 12
+"""When it was built, in seconds since 1970, as it says itself."""
+H_GEO_REFUSED: Final = 13
+"""1: the file as it is now cannot be used."""
 H_STORE: Final = 10
 """How the controller stands with the store that machines share."""
 STORE_NONE: Final = 0
@@ -71,7 +81,8 @@ SH_CPU_MILLI: Final = 4
 SH_MEMORY_MILLI: Final = 5
 SH_LATENCY_US: Final = 6
 SH_METRICS_NS: Final = 7
-"""Polled load for ``adaptive``: percent x 1000, percent x 1000, microseconds, CLOCK_MONOTONIC of the poll (0: never)."""
+"""Load for ``adaptive``: percent x 1000, percent x 1000, microseconds, CLOCK_MONOTONIC of when that was (0: never). Written by
+the controller when it has polled and by any worker when an answer said so; the last one wins."""
 SH_PROBES_OK: Final = 8
 SH_PROBES_FAILED: Final = 9
 SH_TRANSITIONS: Final = 10
@@ -122,6 +133,8 @@ C_ABORTED: Final = 49
 # Only pool columns
 C_POLICY_FAILURES: Final = 60
 C_POLICY_FALLBACKS: Final = 61
+C_LOAD_REPORTS: Final = 50
+C_LOAD_REPORTS_JUNK: Final = 51
 # The column "worker"
 W_ACCEPTED: Final = 0
 W_CLOSED: Final = 1
@@ -131,6 +144,11 @@ W_TLS_FAILED: Final = 4
 W_LOG_DROPPED: Final = 5
 W_UNDERSCORE_DROPPED: Final = 6
 W_REFUSED: Final = 7
+W_GEO_LOOK_UPS: Final = 8
+W_GEO_UNKNOWN: Final = 9
+# Columns region:POOL/REGION, whose SHARED cells hold the orders of that region's clients
+R_LOCAL: Final = 0
+R_ELSEWHERE: Final = 1
 
 BUCKET_BOUNDS_US: Final = (
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,

@@ -14,14 +14,14 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from lb.config import names
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
 from lb.model import Config, Snapshot
-from lb.state import durable, locks, operator_file, tables
+from lb.state import durable, geo_file, locks, operator_file, tables
 from lb.state.columns import allocate, column_names
 from lb.state.layout import SLOT_GENERATION
 from lb.state.operator import Overlay, apply
@@ -74,6 +74,11 @@ def publish(config: Config) -> Snapshot:
     make_state_dir(state_dir)
     with _publish_lock(state_dir):
         _make_token(config)
+        if config.geo is not None:
+            with suppress(
+                geo_file.GeoFileError
+            ):  # the controller says it; until then everybody is in the default region
+                geo_file.renew(config.geo.database, state_dir)
         base = snapshot_file.encode(Snapshot(0, config, "", {}))
         with durable.replaced(_base_path(state_dir), base):
             return _publish(config, operator_file.load(state_dir), _previous(state_dir))

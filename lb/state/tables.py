@@ -18,7 +18,7 @@ from contextlib import suppress
 from struct import Struct
 from zlib import crc32
 
-from lb.config import names
+from lb.config.usable_policies import usable_policies
 from lb.model import Config
 from lb.policies.tables import Table, Wanted, build_table, columns_of, table_from, wanted_by
 from lb.state import durable
@@ -82,14 +82,9 @@ class MappedTables:
 
 
 def _wanted_by(config: Config) -> Iterable[Wanted]:
+    usable = usable_policies(config)
     for pool in config.pools:
-        routes = [route for route in config.routes if route.pool == pool.id]
-        used = {pool.policy, *(route.policy for route in routes)}
-        if any(route.algo_override for route in routes):
-            used.update(names.POLICIES)
-        if pool.custom is not None:
-            used.add(pool.custom.fallback)
-        yield from wanted_by(pool, used)
+        yield from wanted_by(pool, usable[pool.id])
 
 
 def _folder(state_dir: str) -> str:

@@ -48,6 +48,12 @@ class FakeSegment:
         self.slots = slots
         self._columns: dict[int, tuple[memoryview, memoryview, list[memoryview]]] = {}
 
+    def of_worker(self, index: int) -> FakeSegment:
+        """The same memory, as another worker has it."""
+        other = FakeSegment(self.slots, index)
+        other._columns = self._columns
+        return other
+
     def shared(self, column: int) -> memoryview:
         return self._column(column)[0]
 

@@ -7,7 +7,21 @@ import sys
 
 import pytest
 
-FORBIDDEN = ("prometheus_client", "pydantic", "redis", "yaml", "click", "rich", "google.cloud", "kubernetes", "docker")
+FORBIDDEN = (
+    "maxminddb",
+    "aiohttp",
+    "requests",
+    "prometheus_client",
+    "pydantic",
+    "redis",
+    "yaml",
+    "click",
+    "rich",
+    "google.cloud",
+    "kubernetes",
+    "docker",
+)
+"""With no geo database configured, not what reads one either."""
 
 PROGRAM = """
 import sys

@@ -29,7 +29,7 @@ TABLE = (
     Documented("{P}:machines", "sorted set", "members 60 s", "Machine -> when it was last heard of"),
     Documented("{P}:machine:MACHINE", "hash", "5 s", "What a machine says of itself: version, generation, configuration's digest, workers, since"),
     Documented("{P}:inflight:MACHINE", "hash", "3 s", "POOL/BACKEND -> requests that machine has in flight there; zeros left out"),
-    Documented("{P}:order:POOL:POLICY:DIGEST", "hash", "1 day", "A round robin order, DIGEST is of its members and cycle: `ticket` next (whole cycles left out), `version` counts the changes, `by MACHINE` its last run"),
+    Documented("{P}:order:POOL:POLICY:DIGEST", "hash", "1 day", "A round robin order (of a region's clients: POLICY is `round_robin@REGION`), DIGEST is of its members and cycle: `ticket` next (whole cycles left out), `version` counts the changes, `by MACHINE` its last run"),
     Documented("{P}:limit:POOL/BACKEND@PLACE", "hash", "10 s", "MACHINE -> `slice renewed wanted holds since sequence`: its share of a `max_inflight`"),
     Documented("{P}:operator", "hash", "for good", "POOL/BACKEND -> what operators changed, as JSON"),
     Documented("{P}:operator:generation", "string", "for good", "Counts those changes"),

@@ -104,11 +104,13 @@ def moved(cursor: int, cycle: int, known: Known) -> int:
     return cursor + (known.ticket - cursor) % cycle
 
 
-def digest(pool: Pool, policy: str, cycle: int) -> str:
-    """Of all that makes a ticket mean the same on two machines: another cycle or another configuration, another order."""
+def digest(pool: Pool, policy: str, cycle: int, region: str = "") -> str:
+    """Of all that makes a ticket mean the same on two machines: another cycle or another configuration, another order.
+    ``region``: of the clients whose order it is, where regions have their own."""
     is_weighted = policy == "weighted_round_robin"
     members = [[one.id, one.place, one.state, one.backup, one.weight if is_weighted else 1] for one in pool.backends]
-    return hashlib.sha256(json.dumps([cycle, members]).encode()).hexdigest()[:12]
+    where = [region, [one.region for one in pool.backends]] if region else []
+    return hashlib.sha256(json.dumps([cycle, members, *where]).encode()).hexdigest()[:12]
 
 
 def tell(client: Any, channel: str, machine: str, reports: Sequence[Report]) -> list[Answer]:

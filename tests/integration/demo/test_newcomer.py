@@ -19,6 +19,8 @@ ALGORITHMS = (
     "random",
     "peak_ewma",
     "least_response_time",
+    "geo",
+    "geo_aware",
 )
 
 
@@ -32,6 +34,17 @@ def test_the_first_curl(demo: Demo) -> None:
     assert answer.json["message"] == "API is running"
     assert 1 <= number(answer.json) <= 6
     assert answer.json["algo"] == "adaptive"
+
+
+@pytest.mark.parametrize(
+    ("client", "region"),
+    [("203.0.113.9", "EU"), ("2001:db8::9", "EU"), ("198.51.100.9", "APAC"), ("192.0.2.9", "US"), ("", "US")],
+)
+def test_clients_are_answered_in_their_region(demo: Demo, client: str, region: str) -> None:
+    """By the small database that the demo makes; who is on this machine is in the default region."""
+    said = {"X-Forwarded-For": client} if client else {}
+    for target in ("/", "/?algo=geo", "/?algo=geo_aware"):
+        assert {demo.get(target, **said).json["region"] for _ in range(4)} == {region}
 
 
 def test_round_robin_gives_the_backends_in_order(demo: Demo) -> None:

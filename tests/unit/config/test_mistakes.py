@@ -32,7 +32,7 @@ TABLE = [
     ("listners: {}\n" + WEB, "1:1: unknown key `listners`, did you mean `listeners`?"),
     (pool("policy: roundrobin"), "2:41: unknown policy `roundrobin`, did you mean `round_robin`?"),
     (pool("policy: Round-Robin"), "2:41: unknown policy `Round-Robin`, did you mean `round_robin`?"),
-    (pool("policy: geo_aware"), "2:41: policy `geo_aware` is not available in this version: expected one of"),
+    (pool("policy: sticky"), "2:41: policy `sticky` is not available in this version: expected one of"),
     (pool("policy: p2c"), "2:41: unknown policy `p2c`, did you mean `power_of_two`?"),
     (pool("algorithm: random"), "2:33: unknown key `algorithm`, did you mean `policy`?"),
     ("pools: {web: {servers: [http://h:1]}}", "1:15: unknown key `servers`, did you mean `backends`?"),
@@ -222,7 +222,7 @@ TABLE = [
     (pool("mirror: {to: a}"), "2:33: `mirror` is not available in this version"),
     (pool("queue: {size: -1}"), "expected a number from 0 to 1000000, got -1"),
     (pool("discovery: {dns: x}"), "2:33: `discovery` is not available in this version"),
-    (WEB + "geo: {}\n", "2:1: `geo` is not available in this version"),
+    (WEB + "geo: {}\n", "2:1: `database` is missing"),
     # YAML
     ("", "1:1: the file is empty; the least it needs is `pools:`"),
     ("pools: {web: ", "1:"),

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 
 from lb.controller.orders import IDLE_LOOK_S, LOOK_S, POLL_S, Orders
 from lb.controller.periodic import Periodic
-from lb.model import Backend, Config, Pool, Route, Snapshot, State
+from lb.model import Backend, Config, Geo, Pool, Route, Snapshot, State
 from lb.state.layout import SH_CURSOR, SH_CURSOR_WEIGHTED, SH_CYCLE
 from lb.state.locks import column_byte
 from lb.state.segment import Segment
 from lb.state.store.link import StoreError
+from lb.state.store.order import digest
 from lb.state.tickets import Tickets
 from tests.integration.state.children import Child
 from tests.support.machines import until
@@ -380,6 +382,32 @@ def test_the_weighted_order_has_cells_of_its_own(segments: list[Segment]) -> Non
         taken.append(workers[i % 2].next() % 5)
         world.settle()
     assert is_strict(taken, 5) and a.segment.shared(0)[SH_CURSOR] == 0
+
+
+def test_each_region_has_an_order_that_machines_share(segments: list[Segment]) -> None:
+    """Of ``geo`` over round robin: in cells of the region's own, under a key of its own, and a map that differs is another."""
+    world = World(3, segments)
+    a, b, _ = world.machines
+    columns = {"pool:web": 0, "region:web/EU": 1}
+    for machine in (a, b):
+        machine.segment.clear(1)
+        pools = world.snapshot(policy="geo", geo_inner="round_robin").config.pools
+        config = Config("", (), pools, (), State(""), geo=Geo("db", "EU", {"EU": ("europe",)}, {"EU": ("EU",)}))
+        machine.part.apply(Snapshot(1, config, "", columns), machine.segment)
+    workers = [Tickets(machine.segment, 1, 1, world.clock) for machine in (a, b)]
+    for worker in workers:
+        worker.cycle = 2
+    world.settle(0.2)
+    taken = []
+    for i in range(10):
+        taken.append(workers[i % 2].next() % 2)
+        world.settle()
+    assert is_strict(taken, 2) and a.segment.shared(0)[SH_CURSOR] == 0
+    assert [key for key in world.store.hashes if ":web:round_robin@EU:" in key]
+    pool = world.snapshot().config.pools[0]
+    moved = replace(pool, backends=tuple(replace(one, region="US") for one in pool.backends))
+    assert digest(pool, "round_robin", 2, "EU") != digest(moved, "round_robin", 2, "EU")
+    assert digest(pool, "round_robin", 2) == digest(moved, "round_robin", 2)
 
 
 def test_junk_in_the_store_is_put_right_by_what_machines_know(segments: list[Segment]) -> None:

@@ -22,6 +22,8 @@ def test_the_names_a_configuration_can_use() -> None:
         "consistent_hash",
         "contract_hash",
         "custom",
+        "geo",
+        "geo_aware",
         "ip_hash",
         "least_connections",
         "maglev",

@@ -18,7 +18,9 @@ from lb.proxy.deadlines import Deadline
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member, literal_address
 from lb.proxy.pool import LivePool
+from lb.proxy.regions import RegionalPolicies, Regions
 from lb.proxy.stream import Stream
+from lb.state.columns import region_column
 from tests.support.scripted import FakeClock, FakeSegment, directory, head_of, pair
 
 CALLER = Caller(b"203.0.113.9", b"http", b"X-Forwarded-For: 203.0.113.9\r\n", b"", b"", b"")
@@ -68,17 +70,20 @@ def live_pool(
     clock: Callable[[], float] | None = None,
     workers: int = 1,
     on_store_loss: StoreLoss | None = None,
+    regions: Regions | None = None,
     **settings: object,
 ) -> LivePool:
     pool = Pool("web", members, **{"health": UNPROBED, **settings})  # type: ignore[arg-type]
     names = [f"backend:web/{backend.id}" for backend in members]
-    cells = directory(["pool:web", *names], segment)
+    columns = [region_column("web", region) for region in (regions.nearest if regions is not None else ())]
+    cells = directory(["pool:web", *names, *columns], segment)
     made = [Member(one, pool, cells.of(name), gevent.get_hub()) for one, name in zip(members, names, strict=True)]
     for member in made:
         member.addresses = literal_address(member.backend)
     return LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
         on_store_loss,
+        regional=None if regions is None else RegionalPolicies(pool, regions, cells.of),
     )  # fmt: skip
 
 

@@ -14,7 +14,20 @@ import pytest
 from tests.support.balancer import Balancer, running_balancer
 from tests.support.raw_client import exchange
 
-FORBIDDEN = ("prometheus_client", "pydantic", "pydantic_core", "redis", "hiredis", "yaml", "click", "rich", "geoip2")
+FORBIDDEN = (
+    "prometheus_client",
+    "pydantic",
+    "pydantic_core",
+    "redis",
+    "hiredis",
+    "yaml",
+    "click",
+    "rich",
+    "geoip2",
+    "maxminddb",
+    "aiohttp",
+    "requests",
+)
 MAX_RESIDENT_BYTES = 60 * 1024 * 1024
 ROUTES = [{"path": "/fixed", "respond": {"body": "fixed"}}, {"path": "/none", "pool": "web"}]
 CONFIG = {"pools": {"web": {"backends": ["http://127.0.0.1:1"], "health": {"type": "none"}}}, "routes": ROUTES}

@@ -53,6 +53,12 @@ def test_only_what_can_be_picked_by_is_built(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 3  # ring, Maglev, contract
 
 
+def test_what_decides_within_a_region_has_its_table_too(tmp_path: Path) -> None:
+    config = config_of("geo")
+    tables.prepare(str(tmp_path), replace(config, pools=(replace(config.pools[0], geo_inner="maglev"),)))
+    assert len(files(tmp_path)) == 1
+
+
 def test_what_is_there_is_not_built_again_and_what_nobody_needs_goes(tmp_path: Path) -> None:
     old, new = config_of("maglev"), config_of("maglev", backends=BACKENDS[1:])
     tables.prepare(str(tmp_path), old)
