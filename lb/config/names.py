@@ -14,6 +14,7 @@ POLICIES = (
     "round_robin",
     "weighted_round_robin",
     "least_connections",
+    "least_response_time",
     "ip_hash",
     "power_of_two",
     "random",

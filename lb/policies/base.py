@@ -33,6 +33,9 @@ class PickContext(Protocol):
     def latency(self, i: int) -> float:
         """Peak EWMA of member ``i``'s time to first byte in seconds, decayed to now; 0.0 if unknown."""
 
+    def response_time(self, i: int) -> float:
+        """Member ``i``'s mean time to first byte over the last seconds, in seconds; 0.0 if unknown (``mean_time``)."""
+
     def score(self, i: int) -> float:
         """Adaptive score of member ``i`` from its polled load, 0.0 (worst) to 1.0; 1.0 if never polled."""
 

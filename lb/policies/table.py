@@ -11,6 +11,7 @@ from lb.policies.consistent_hash import ConsistentHash
 from lb.policies.custom import Custom
 from lb.policies.ip_hash import IpHash
 from lb.policies.least_connections import LeastConnections
+from lb.policies.least_response_time import LeastResponseTime
 from lb.policies.peak_ewma import LowestPeakEwma
 from lb.policies.power_of_two import PowerOfTwo
 from lb.policies.random import Random
@@ -23,6 +24,7 @@ POLICIES: dict[str, PolicyFactory] = {
     "round_robin": RoundRobin,
     "weighted_round_robin": WeightedRoundRobin,
     "least_connections": LeastConnections,
+    "least_response_time": LeastResponseTime,
     "ip_hash": IpHash,
     "power_of_two": PowerOfTwo,
     "random": Random,
@@ -36,6 +38,9 @@ POLICIES: dict[str, PolicyFactory] = {
     "contract_hash": partial(ConsistentHash, table="contract"),
     CUSTOM: lambda pool: create(CUSTOM, pool),
 }
+
+MEAN_TIMES = ("least_response_time",)
+"""The policies that ask for ``response_time``."""
 
 
 def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:

@@ -15,8 +15,9 @@ from gevent.monkey import get_original
 from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
+from lb.policies.mean_time import MeanTimes
 from lb.policies.score import score
-from lb.policies.table import create
+from lb.policies.table import MEAN_TIMES, create
 from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
@@ -96,6 +97,8 @@ class LivePool:
         self._source: TicketSource | None = None
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
+        self._times: MeanTimes | None = None
+        """Kept from when somebody first picks by them."""
         self._on_store_loss = on_store_loss
         self._tables = tables
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
@@ -124,6 +127,9 @@ class LivePool:
 
     def latency(self, i: int) -> float:
         return self.members[i].latency.value(self._clock())
+
+    def response_time(self, i: int) -> float:
+        return self._times.seconds[i] if self._times is not None else 0.0
 
     def score(self, i: int) -> float:
         shared = self.members[i].shared
@@ -220,6 +226,9 @@ class LivePool:
     def _prepare(self, policy: str) -> Picker:
         """What every pick by this policy reads until eligibility changes again."""
         picker = self._pickers[policy] = self._build(policy, self.eligible)
+        if policy in MEAN_TIMES and self._times is None:
+            self._times = MeanTimes(len(self.members))
+            self._look_at_times(self._times)
         source = self._ticket_sources.get(policy)
         if source is None:
             source = self._ticket_sources[policy] = self._tickets(policy)
@@ -315,7 +324,12 @@ class LivePool:
         """On a slow tick: gives back tickets that nobody came for, and settles the accounts."""
         for source in self._ticket_sources.values():
             source.settle()
+        if self._times is not None:
+            self._look_at_times(self._times)
         self._tell_budget()
+
+    def _look_at_times(self, times: MeanTimes) -> None:
+        times.look([member.totals() for member in self.members], self._clock())
 
     def _tell_budget(self) -> None:
         """Requests are counted by one addition each and reach the budget when somebody asks, or at the next tick."""

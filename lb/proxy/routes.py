@@ -14,7 +14,7 @@ from lb.proxy.local import local_answer, redirect, respond
 from lb.proxy.pool import LivePool
 from lb.proxy.router import query_values
 
-ALGO_ALIASES = {"geo_aware": "adaptive", "least_response_time": "peak_ewma"}
+ALGO_ALIASES = {"geo_aware": "adaptive"}
 """Names that an earlier balancer answered to; they stay valid in ``?algo=``."""
 
 Local = Callable[[Exchange], Answer]

@@ -53,6 +53,7 @@ class BenchContext:
             self._inflight[i * SLOTS] = chance.randrange(20)
             for _ in range(3):
                 self._estimates[i].observe(chance.uniform(0.01, 0.1), 0.0)
+        self._means = [chance.uniform(0.01, 0.1) for _ in range(count)]
         self._options = AdaptiveOptions()
         self._clients = Clients("web", [f"b{i}" for i in range(count)], 1800.0, private_table)
         self._cpu_percent = [chance.uniform(0.0, 100.0) for _ in range(count)]
@@ -66,6 +67,9 @@ class BenchContext:
 
     def latency(self, i: int) -> float:
         return self._estimates[i].value(0.5)
+
+    def response_time(self, i: int) -> float:
+        return self._means[i]
 
     def score(self, i: int) -> float:
         return score(self._options, self._cpu_percent[i], 40.0, self.load(i), 0.05)

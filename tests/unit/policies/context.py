@@ -38,6 +38,9 @@ class FakeContext:
     def latency(self, i: int) -> float:
         return self.latencies[i] if self.latencies is not None else 0.0
 
+    def response_time(self, i: int) -> float:
+        return self.latency(i)
+
     def score(self, i: int) -> float:
         return self.scores[i] if self.scores is not None else 1.0
 

@@ -24,6 +24,7 @@ def test_the_names_a_configuration_can_use() -> None:
         "custom",
         "ip_hash",
         "least_connections",
+        "least_response_time",
         "maglev",
         "peak_ewma",
         "power_of_two",
