@@ -171,6 +171,26 @@ class AdaptiveOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PrequalOptions:
+    """Of ``prequal``; the defaults are the paper's (``lb.policies.probe_pool``). Rates are of one worker."""
+
+    path: str = "/"
+    header: str = ""
+    """With a backend's own requests in flight; empty: ORCA's ``endpoint-load-metrics``, where it is there."""
+    timeout_s: float = 0.2
+    per_request: float = 3.0
+    """r_probe"""
+    max_per_s: float = 100.0
+    pool_size: int = 16
+    """m"""
+    max_age_s: float = 1.0
+    remove: float = 1.0
+    """r_remove"""
+    hot_quantile: float = 0.84
+    """Q_RIF, 2^-0.25"""
+
+
+@dataclass(frozen=True, slots=True)
 class HashKey:
     """What of a request is hashed. ``name``: of the header (lower case), cookie or query field."""
 
@@ -253,6 +273,7 @@ class Pool:
     backends: tuple[Backend, ...]
     policy: str = "peak_ewma"
     adaptive: AdaptiveOptions = field(default_factory=AdaptiveOptions)
+    prequal: PrequalOptions = field(default_factory=PrequalOptions)
     hash: HashOptions = field(default_factory=HashOptions)
     health: Health = field(default_factory=Health)
     timeouts: PoolTimeouts = field(default_factory=PoolTimeouts)

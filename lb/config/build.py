@@ -14,7 +14,7 @@ from typing import Any
 
 from lb import model
 from lb.config.addresses import bind_text
-from lb.config.build_policy import adaptive_options, hash_options
+from lb.config.build_policy import adaptive_options, hash_options, prequal_options
 from lb.config.custom_policy import custom_policy
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
@@ -156,6 +156,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         backends=tuple(backend_from(backend) for backend in entry.backends),
         policy=entry.policy.chosen,
         adaptive=adaptive_options(entry.policy),
+        prequal=prequal_options(entry.policy),
         hash=hash_options(entry.policy),
         health=_health(entry.health),
         timeouts=model.PoolTimeouts(**_seconds(entry.timeouts)),

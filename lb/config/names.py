@@ -19,6 +19,7 @@ POLICIES = (
     "power_of_two",
     "random",
     "peak_ewma",
+    "prequal",
     "adaptive",
     "consistent_hash",
     "ring_hash",
@@ -43,10 +44,7 @@ REQUEST_HASHES = {"contract": (1, 2, 17), "squareless": (0, 3, 17), "crc32": ()}
 """Coefficients of i^2, i and 1. ``squareless`` is what two well-known copies of the assignment made of it."""
 SERVER_HASHES = {"contract": (1, 0, 1, 2, 25), "squareless": (0, 1, 0, 3, 25), "crc32": ()}
 """Coefficients of i^2, i, j^2, j and 1."""
-LATER_POLICIES = (
-    "geo_aware",
-    "least_response_time",
-)
+LATER_POLICIES = ("geo_aware",)
 ACTIONS = ("metrics", "health")
 LATER_ACTIONS = ("replicas", "queue", "broadcast")
 KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lb.model import Backend, Pool
+from lb.policies.probe_pool import ProbePool
 
 
 class PickContext(Protocol):
@@ -20,6 +21,9 @@ class PickContext(Protocol):
 
     key: bytes
     """What hash policies hash: the client's address unless the pool says otherwise."""
+
+    probes: ProbePool
+    """What was heard of members by probes; only ``prequal`` asks, and so has them sent."""
 
     def random(self) -> float:
         """Uniform in [0, 1)."""

@@ -83,7 +83,9 @@ def _weighted(candidates: Candidates, weights: list[int]) -> Picker:
         least = min(costs)
         if costs.count(least) == 1:
             return among[costs.index(least)]
-        return drawn_by_weight([i for i, cost in zip(among, costs, strict=True) if cost == least], weights, ctx.random())
+        return drawn_by_weight(
+            [i for i, cost in zip(among, costs, strict=True) if cost == least], weights, ctx.random()
+        )
 
     return pick
 

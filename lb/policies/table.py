@@ -14,6 +14,7 @@ from lb.policies.least_connections import LeastConnections
 from lb.policies.least_response_time import LeastResponseTime
 from lb.policies.peak_ewma import LowestPeakEwma
 from lb.policies.power_of_two import PowerOfTwo
+from lb.policies.prequal import Prequal
 from lb.policies.random import Random
 from lb.policies.round_robin import RoundRobin
 from lb.policies.sticky_round_robin import sticky_round_robin
@@ -29,6 +30,7 @@ POLICIES: dict[str, PolicyFactory] = {
     "power_of_two": PowerOfTwo,
     "random": Random,
     "peak_ewma": LowestPeakEwma,
+    "prequal": Prequal,
     "adaptive": Adaptive,
     "consistent_hash": ConsistentHash,
     "ring_hash": partial(ConsistentHash, table="ring"),

@@ -16,12 +16,14 @@ from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.mean_time import MeanTimes
+from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
 from lb.policies.table import MEAN_TIMES, create
 from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
+from lb.proxy.probing import Prober
 from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
@@ -97,6 +99,7 @@ class LivePool:
         self._source: TicketSource | None = None
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
+        self.probes = ProbePool(pool.prequal, clock, self._start_probing)
         self._times: MeanTimes | None = None
         """Kept from when somebody first picks by them."""
         self._on_store_loss = on_store_loss
@@ -149,6 +152,10 @@ class LivePool:
     def remember(self, i: int) -> None:
         if self.clients is not None:
             self.clients.remember(self.key, i)
+
+    def _start_probing(self) -> None:
+        """Called by the first pick that asks ``probes``."""
+        Prober(self.members, self.pool.prequal, self.probes, self.load, self.random).start()
 
     # --- membership
 
@@ -353,6 +360,7 @@ class LivePool:
             waiting.follow(self, terms)
 
     def close(self) -> None:
+        self.probes.is_probing = False
         for member in self.members:
             member.close()
 

@@ -14,6 +14,7 @@ from lb.model import Pool
 from lb.policies.base import Picker
 from lb.policies.latency import PeakEwma
 from lb.policies.mean_time import MeanTimes
+from lb.policies.probe_pool import ProbePool
 from lb.policies.table import MEAN_TIMES, create
 from lb.resilience.budget import RetryBudget
 from lb.resilience.outlier import ConsecutiveErrors
@@ -89,11 +90,13 @@ class Worker:
         clock: Clock,
         random: Callable[[], float],
         reports: LoadReports,
+        start_probing: Callable[[], None],
     ) -> None:
         self.machine = machine
         self.key = b""
         self.random = random
         self.ticket = machine.ticket
+        self.probes = ProbePool(pool.prequal, lambda: clock.now, start_probing)
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self._members = pool.backends
         self._policy = create(pool.policy, pool)

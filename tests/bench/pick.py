@@ -16,9 +16,10 @@ import random
 import time
 from collections.abc import Iterator
 
-from lb.model import AdaptiveOptions, Backend, HashOptions, Pool
+from lb.model import AdaptiveOptions, Backend, HashOptions, Pool, PrequalOptions
 from lb.policies.base import Picker
 from lb.policies.latency import PeakEwma
+from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
 from lb.policies.table import POLICIES, create
 from lb.policies.tables import build_table
@@ -46,6 +47,7 @@ class BenchContext:
         chance = random.Random(seed)
         self.key = KEYS[0]
         self.random = chance.random
+        self.probes = ProbePool(PrequalOptions(max_age_s=1e9), time.monotonic, lambda: None)
         self._tickets = iter(range(1 << 62))
         self._inflight = memoryview(bytearray(8 * SLOTS * count)).cast("q")
         self._estimates = [PeakEwma() for _ in range(count)]

@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from lb.model import Backend, HashOptions, Pool
+from lb.model import Backend, HashOptions, Pool, PrequalOptions
 from lb.policies.base import Picker
+from lb.policies.probe_pool import ProbePool
 from lb.policies.table import create
 
 
@@ -23,6 +24,7 @@ class FakeContext:
         self.key = b"192.0.2.1"
         self.random = random.Random(seed).random
         self.loads, self.latencies, self.scores = loads, latencies, scores
+        self.probes = ProbePool(PrequalOptions(), lambda: 0.0, lambda: None)
         self.asked: list[int] = []
         """Positions whose load was asked for, in order."""
         self.remembered: dict[bytes, int] = {}

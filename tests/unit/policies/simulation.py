@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from lb.model import PrequalOptions
 from lb.policies.base import Picker
 from lb.policies.latency import PeakEwma
 from lb.policies.mean_time import INTERVAL_S, MeanTimes
+from lb.policies.probe_pool import ProbePool
 from tests.unit.policies.context import members_of, picker_of
 
 Service = Callable[[random.Random, int, float], float]
@@ -62,6 +64,7 @@ class Simulation:
         self._times = [MeanTimes(backends) for _ in range(workers)]
         self._totals = [[(0, 0)] * backends for _ in range(workers)]
         self._looked_at = [-INTERVAL_S] * workers
+        self.probes = ProbePool(PrequalOptions(), lambda: self.now, lambda: None)
         self._worker = 0
         self._inflight = [0] * backends
         self._busy_slots = [0] * backends

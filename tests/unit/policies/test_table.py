@@ -28,6 +28,7 @@ def test_the_names_a_configuration_can_use() -> None:
         "maglev",
         "peak_ewma",
         "power_of_two",
+        "prequal",
         "random",
         "ring_hash",
         "round_robin",
