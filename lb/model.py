@@ -80,6 +80,8 @@ class Backend:
     zone: str = ""
     max_inflight: int | None = None
     backup: bool = False
+    """The level after all others (``lb.policies.portions``)."""
+    priority: int = 0
     state: BackendState = "ready"
     """An operator's: ``drain`` gets no new request, ``disabled`` is not probed either."""
 
@@ -266,6 +268,15 @@ class Sticky:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneOptions:
+    """Whether a pool prefers backends of the balancer's own zone; the figures are Envoy's."""
+
+    prefer: bool = False
+    min_backends: int = 6
+    overprovisioning: float = 1.4
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
 
@@ -288,6 +299,11 @@ class Pool:
     custom: CustomPolicy | None = None
     remember_s: float = 1800.0
     """How long ``sticky_round_robin`` remembers a client that does not come."""
+    overprovisioning: float | None = None
+    """Of priority levels: what is healthy of a level bears so many times its share. None: all, while it is anybody."""
+    zones: ZoneOptions = field(default_factory=ZoneOptions)
+    subset: int | None = None
+    """How many of the backends this machine talks to; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +402,8 @@ class Config:
     """Whether methods outside RFC 9110 and PATCH are passed on; otherwise they are answered 501."""
     ambiguous_paths: AmbiguousPaths = "forward"
     """Whether paths that a backend may read otherwise than the routes do are passed on or answered 400."""
+    zone: str = ""
+    """Where this balancer is, in the words of the backends' ``zone``."""
     traceparent: bool = True
     """Whether W3C traces are continued or started; otherwise what a client says of its trace is passed on, unread."""
 

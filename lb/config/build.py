@@ -61,6 +61,7 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         unknown_methods=schema.unknown_methods,
         ambiguous_paths=schema.ambiguous_paths,
         traceparent=schema.traceparent,
+        zone=schema.zone,
     )
 
 
@@ -170,6 +171,9 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         sticky=sticky_of(entry.sticky),
         custom=custom_policy(entry.policy, machine.folder),
         remember_s=entry.policy.remember,
+        overprovisioning=entry.overprovisioning,
+        zones=model.ZoneOptions(entry.zones.prefer, entry.zones.min_backends, entry.zones.overprovisioning or 100.0),
+        subset=entry.subset,
     )
 
 
@@ -185,6 +189,7 @@ def backend_from(entry: BackendEntry) -> model.Backend:
         zone=entry.zone,
         max_inflight=entry.max_inflight,
         backup=entry.backup,
+        priority=entry.priority,
     )
 
 

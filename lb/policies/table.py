@@ -44,6 +44,11 @@ POLICIES: dict[str, PolicyFactory] = {
 MEAN_TIMES = ("least_response_time",)
 """The policies that ask for ``response_time``."""
 
+BY_KEY = (
+    "ip_hash", "consistent_hash", "ring_hash", "maglev", "url_hash", "contract_hash", "sticky_round_robin",
+)  # fmt: skip
+"""The policies that send a key to its backend."""
+
 
 def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:
     """The policy of that name for ``pool``. KeyError: no such policy (the configuration was checked before)."""

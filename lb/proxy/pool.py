@@ -16,11 +16,13 @@ from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.mean_time import MeanTimes
+from lb.policies.portions import Portion, split
 from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
-from lb.policies.table import MEAN_TIMES, create
+from lb.policies.table import BY_KEY, MEAN_TIMES, create
 from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
+from lb.proxy.eligible import Eligible, Standing, everybody
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
 from lb.proxy.probing import Prober
@@ -77,6 +79,7 @@ class LivePool:
         workers: int,
         on_store_loss: StoreLoss | None = None,
         tables: TableSource = build_table,
+        standing: Standing | None = None,
     ) -> None:
         """``on_store_loss``: None where no other machine shares the backends' limits. ``tables``: where policies that
         hash get theirs from."""
@@ -92,6 +95,9 @@ class LivePool:
         self.clients: Clients | None = None
         """Who was here before; given by whoever has the machine's table of them."""
         self.eligible: tuple[int, ...] = ()
+        self.portions: list[Portion] = []
+        """Of the requests, by who may serve them; mostly one, of everybody eligible."""
+        self._who = Eligible(pool, self.members, standing or Standing())
         self._clock = clock
         self._looked_at = float("-inf")
         self._tickets = tickets
@@ -161,9 +167,9 @@ class LivePool:
 
     def refresh(self) -> None:
         """Looks at the verdicts again; cheap when nothing changed."""
-        eligible = eligible_positions(self.members, monotonic_ns())
-        if eligible != self.eligible:
-            self.eligible = eligible
+        portions = self._who.portions(monotonic_ns())
+        if portions != self.portions:
+            self.portions, self.eligible = portions, everybody(portions)
             self._pickers.clear()
             self._prepare_orders()
             if self.waiting is not None:
@@ -186,7 +192,8 @@ class LivePool:
                 self._prepare(policy)
 
     def needs_watch(self) -> bool:
-        """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""
+        """Whether somebody is out for a time only, so that eligibility changes without a new verdict; or is none of this
+        machine's subset, which changes with the machines."""
         return len(self.eligible) != len(self.members)
 
     def eject(self, member: Member, seconds: float) -> bool:
@@ -245,6 +252,8 @@ class LivePool:
     def _build(self, policy: str, eligible: Sequence[int]) -> Picker:
         if not eligible:
             raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
+        if len(self.portions) > 1:
+            return self._split(policy, eligible)
         built = self._policies.get(policy)
         if built is None:
             built = self._create(policy)
@@ -262,6 +271,22 @@ class LivePool:
         self.cells.counters[C_POLICY_FALLBACKS] += 1
         if is_failure:
             self.cells.counters[C_POLICY_FAILURES] += 1
+
+    def _split(self, policy: str, eligible: Sequence[int]) -> Picker:
+        """Each portion has a policy of its own: what one has built over its members is another's no more. A user's own is
+        there once, because to make it may take long."""
+        own = self._policies.get(policy) or self._create(policy)
+        wanted = frozenset(eligible)
+        left = [(one.share, [i for i in one.positions if i in wanted]) for one in self.portions]
+        built = [
+            (
+                share,
+                (own if policy == CUSTOM else create(policy, self.pool, self._tables)).build(self.backends, positions),
+            )
+            for share, positions in left
+            if positions
+        ]
+        return built[0][1] if len(built) == 1 else split(built, by_key=policy in BY_KEY)
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""
@@ -363,18 +388,6 @@ class LivePool:
         self.probes.is_probing = False
         for member in self.members:
             member.close()
-
-
-def eligible_positions(members: Sequence[Member], now_ns: int) -> tuple[int, ...]:
-    """Who may be picked, of those that no operator took out: those that are up; while nobody is known to be up, those
-    not known to be down (nothing has been probed yet); backups only when no other is left."""
-    ready = [(i, one) for i, one in enumerate(members) if one.backend.state == "ready"]
-    for wanted in (_is_up, _is_unknown):
-        for backup in (False, True):
-            found = tuple(i for i, one in ready if one.backend.backup is backup and wanted(one, now_ns))
-            if found:
-                return found
-    return ()
 
 
 def _is_up(member: Member, now_ns: int) -> bool:

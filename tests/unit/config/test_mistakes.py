@@ -108,6 +108,13 @@ TABLE = [
     ("pools: {web: {backends: [http://h:1, http://h:1]}}", "1:38: duplicate backend `h:1`, first on line 1"),
     (routes("{id: a, path: /a, pool: web}", "{id: a, pool: web}"), "4:10: duplicate route `a`, first on line 3"),
     (pool("health: {path: /health}"), "2:42: `path` counts for HTTP probes only, and this one is `tcp`: add `type: h"),
+    (pool("policy: {name: random, probe: {path: /load}}"), "`probe` is an option of the policy `prequal`, this pool's is `random`"),
+    (pool("policy: {name: prequal, probe: {size: 1}}"), "expected a number from 2 to 256, got 1"),
+    (pool("policy: {name: prequal, probe: {header: 'X Inflight'}}"), "expected a field name"),
+    (pool("overprovisioning: 0.5"), "expected more than 1 and at most 100"),
+    (pool("subset: 0"), "expected a number from 1 to"),
+    (pool("zones: {prefer: a}"), "expected"),
+    ("pools: {web: {backends: [{url: 'http://h:1', backup: true, priority: 1}]}}", "`backup` is the level after all others: leave `priority` or `backup` out"),
     (pool("policy: {name: random, weights: {cpu: 1}}"), "`weights` is an option of the policy `adaptive`, this"),
     # routes
     (routes("{pool: web}", "{path: /api, pool: web}"), "4:5: can never match: line 3 takes everything it would"),

@@ -15,6 +15,7 @@ from lb.model import Backend, Health, Pool, StoreLoss
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
 from lb.proxy.deadlines import Deadline
+from lb.proxy.eligible import Standing
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member, literal_address
 from lb.proxy.pool import LivePool
@@ -68,6 +69,7 @@ def live_pool(
     clock: Callable[[], float] | None = None,
     workers: int = 1,
     on_store_loss: StoreLoss | None = None,
+    standing: Standing | None = None,
     **settings: object,
 ) -> LivePool:
     pool = Pool("web", members, **{"health": UNPROBED, **settings})  # type: ignore[arg-type]
@@ -78,7 +80,7 @@ def live_pool(
         member.addresses = literal_address(member.backend)
     return LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
-        on_store_loss,
+        on_store_loss, standing,
     )  # fmt: skip
 
 
