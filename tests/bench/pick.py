@@ -47,7 +47,7 @@ class BenchContext:
         chance = random.Random(seed)
         self.key = KEYS[0]
         self.random = chance.random
-        self.probes = ProbePool(PrequalOptions(max_age_s=1e9), time.monotonic, lambda: None)
+        self.probes = ProbePool(PrequalOptions(max_age_s=1e9, per_request=1.0), time.monotonic, lambda: None)
         self._tickets = iter(range(1 << 62))
         self._inflight = memoryview(bytearray(8 * SLOTS * count)).cast("q")
         self._estimates = [PeakEwma() for _ in range(count)]
@@ -69,6 +69,12 @@ class BenchContext:
 
     def latency(self, i: int) -> float:
         return self._estimates[i].value(0.5)
+
+    def hear(self, pick: Picker) -> None:
+        """Answers to probes, as many as a worker keeps; they are never used up."""
+        pick(self)
+        for i in range(min(len(self._means), PrequalOptions().pool_size)):
+            self.probes.add(i, None, self._means[i], self.load(i))
 
     def response_time(self, i: int) -> float:
         return self._means[i]
@@ -92,6 +98,7 @@ def members(count: int, *, even: bool) -> tuple[Backend, ...]:
 def pick_us(pick: Picker, ctx: BenchContext) -> float:
     """Microseconds of processor time per pick, the loop around it included (some 0.02)."""
     best = float("inf")
+    ctx.hear(pick)
     for _ in range(ROUNDS):
         started = time.process_time()
         for ctx.key in KEYS:
