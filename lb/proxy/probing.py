@@ -67,6 +67,8 @@ class Prober:
                     if i not in self._out and len(self._out) < MOST_AT_ONCE:
                         self._out.add(i)
                         gevent.spawn(self._probe, i)
+                if not self._probes.is_probing:  # the next request starts another one, before or after our next turn
+                    break
                 gevent.sleep(TICK_S)
         finally:
             self._probes.is_probing = False

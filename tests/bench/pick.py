@@ -47,7 +47,9 @@ class BenchContext:
         chance = random.Random(seed)
         self.key = KEYS[0]
         self.random = chance.random
-        self.probes = ProbePool(PrequalOptions(max_age_s=1e9, per_request=1.0), time.monotonic, lambda: None)
+        self.probes = ProbePool(
+            PrequalOptions(max_age_s=1e9, per_request=1e-9, remove=0.0), time.monotonic, lambda: None
+        )
         self._tickets = iter(range(1 << 62))
         self._inflight = memoryview(bytearray(8 * SLOTS * count)).cast("q")
         self._estimates = [PeakEwma() for _ in range(count)]

@@ -81,10 +81,12 @@ def test_the_own_zone_first(subject: Subject) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_subset_of_the_backends(subject: Subject) -> None:
-    with origins(*(says(str(number)) for number in range(8))) as served:
-        with running_balancer(pool(served, subset=3, policy="random"), subject) as balancer:
-            first = set(asked(balancer, 60))
-            assert len(first) == 3
-            gone = served[int(min(first))]
-            gone.close()
-            wait_for("a replacement", lambda: len(set(asked(balancer, 20)) - first) == 1)
+    with (
+        origins(*(says(str(number)) for number in range(8))) as served,
+        running_balancer(pool(served, subset=3, policy="random"), subject) as balancer,
+    ):
+        first = set(asked(balancer, 60))
+        assert len(first) == 3
+        gone = served[int(min(first))]
+        gone.close()
+        wait_for("a replacement", lambda: len(set(asked(balancer, 20)) - first) == 1)
