@@ -68,8 +68,8 @@ def with_table(text: str, made: str) -> str:
 
 
 def main(path: str) -> None:
-    file = Path(path)
-    file.write_text(with_table(file.read_text(encoding="utf-8"), table(figures())), encoding="utf-8")
+    file, made = Path(path), table(figures())
+    file.write_text(with_table(file.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def live_pool(
         member.addresses = literal_address(member.backend)
     return LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
-        on_store_loss, standing,
+        on_store_loss, standing=standing,
     )  # fmt: skip
 
 
