@@ -16,7 +16,7 @@ from lb.simulate.load import load
 from lb.simulate.result import Result
 
 BEGIN, END = "<!-- begin: python -m lb.simulate.report -->", "<!-- end -->"
-SCENARIOS = ("homogeneous", "one-slow", "antagonists", "many-balancers")
+SCENARIOS = ("homogeneous", "one-slow", "antagonists", "antagonists-apart", "many-balancers")
 
 Figures = Mapping[str, Mapping[str, Result]]
 """By scenario, by policy."""
