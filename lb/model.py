@@ -80,6 +80,8 @@ class Backend:
     zone: str = ""
     max_inflight: int | None = None
     backup: bool = False
+    """The level after all others (``lb.policies.portions``)."""
+    priority: int = 0
     state: BackendState = "ready"
     """An operator's: ``drain`` gets no new request, ``disabled`` is not probed either."""
 
@@ -171,6 +173,26 @@ class AdaptiveOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PrequalOptions:
+    """Of ``prequal``; the defaults are the paper's (``lb.policies.probe_pool``). Rates are of one worker."""
+
+    path: str = "/"
+    header: str = ""
+    """With a backend's own requests in flight; empty: ORCA's ``endpoint-load-metrics``, where it is there."""
+    timeout_s: float = 0.2
+    per_request: float = 3.0
+    """r_probe"""
+    max_per_s: float = 100.0
+    pool_size: int = 16
+    """m"""
+    max_age_s: float = 1.0
+    remove: float = 1.0
+    """r_remove"""
+    hot_quantile: float = 0.84
+    """Q_RIF, 2^-0.25"""
+
+
+@dataclass(frozen=True, slots=True)
 class HashKey:
     """What of a request is hashed. ``name``: of the header (lower case), cookie or query field."""
 
@@ -257,6 +279,14 @@ class Geo:
     """For each region all of them, nearest first, so itself before all others."""
 
 
+class ZoneOptions:
+    """Whether a pool prefers backends of the balancer's own zone; the figures are Envoy's."""
+
+    prefer: bool = False
+    min_backends: int = 6
+    overprovisioning: float = 1.4
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """A named set of backends with one policy."""
@@ -265,6 +295,7 @@ class Pool:
     backends: tuple[Backend, ...]
     policy: str = "peak_ewma"
     adaptive: AdaptiveOptions = field(default_factory=AdaptiveOptions)
+    prequal: PrequalOptions = field(default_factory=PrequalOptions)
     hash: HashOptions = field(default_factory=HashOptions)
     health: Health = field(default_factory=Health)
     timeouts: PoolTimeouts = field(default_factory=PoolTimeouts)
@@ -283,6 +314,11 @@ class Pool:
     """Whether clients get the load reports in backends' answers."""
     geo_inner: str = "peak_ewma"
     """What the policy ``geo`` chooses by within a region."""
+    overprovisioning: float | None = None
+    """Of priority levels: what is healthy of a level bears so many times its share. None: all, while it is anybody."""
+    zones: ZoneOptions = field(default_factory=ZoneOptions)
+    subset: int | None = None
+    """How many of the backends this machine talks to; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +418,8 @@ class Config:
     ambiguous_paths: AmbiguousPaths = "forward"
     """Whether paths that a backend may read otherwise than the routes do are passed on or answered 400."""
     geo: Geo | None = None
+    zone: str = ""
+    """Where this balancer is, in the words of the backends' ``zone``."""
     traceparent: bool = True
     """Whether W3C traces are continued or started; otherwise what a client says of its trace is passed on, unread."""
 

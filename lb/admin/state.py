@@ -145,6 +145,7 @@ def _backend(backend: Backend, counted: Counted, result: ProbeResult | None, now
         "weight": backend.weight,
         "region": backend.region,
         "backup": backend.backup,
+        "priority": backend.priority,
         "state": backend.state,
         "max_inflight": backend.max_inflight,
         "verdict": VERDICT_NAMES.get(shared[SH_VERDICT], "unknown"),

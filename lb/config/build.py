@@ -14,7 +14,7 @@ from typing import Any
 
 from lb import model
 from lb.config.addresses import bind_text
-from lb.config.build_policy import adaptive_options, hash_options
+from lb.config.build_policy import adaptive_options, hash_options, prequal_options
 from lb.config.custom_policy import custom_policy
 from lb.config.places import file_path
 from lb.config.route_checks import Condition
@@ -65,6 +65,7 @@ def build(schema: Schema, machine: Machine) -> model.Config:
         ambiguous_paths=schema.ambiguous_paths,
         geo=_geo(machine, schema.geo),
         traceparent=schema.traceparent,
+        zone=schema.zone,
     )
 
 
@@ -169,6 +170,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         backends=tuple(backend_from(backend) for backend in entry.backends),
         policy=entry.policy.chosen,
         adaptive=adaptive_options(entry.policy),
+        prequal=prequal_options(entry.policy),
         hash=hash_options(entry.policy),
         health=_health(entry.health),
         timeouts=model.PoolTimeouts(**_seconds(entry.timeouts)),
@@ -184,6 +186,9 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         remember_s=entry.policy.remember,
         geo_inner=entry.policy.inner,
         forward_load_reports=entry.forward_load_reports,
+        overprovisioning=entry.overprovisioning,
+        zones=model.ZoneOptions(entry.zones.prefer, entry.zones.min_backends, entry.zones.overprovisioning or 100.0),
+        subset=entry.subset,
     )
 
 
@@ -199,6 +204,7 @@ def backend_from(entry: BackendEntry) -> model.Backend:
         zone=entry.zone,
         max_inflight=entry.max_inflight,
         backup=entry.backup,
+        priority=entry.priority,
     )
 
 

@@ -21,6 +21,21 @@ def adaptive_options(entry: PolicyEntry) -> model.AdaptiveOptions:
     )
 
 
+def prequal_options(entry: PolicyEntry) -> model.PrequalOptions:
+    probe = entry.probe
+    return model.PrequalOptions(
+        path=probe.path,
+        header=probe.header,
+        timeout_s=probe.timeout,
+        per_request=probe.per_request,
+        max_per_s=probe.max_rate,
+        pool_size=probe.size,
+        max_age_s=probe.max_age,
+        remove=probe.removed,
+        hot_quantile=probe.hot / 100,
+    )
+
+
 def hash_options(entry: PolicyEntry) -> model.HashOptions:
     return model.HashOptions(
         table=entry.table,

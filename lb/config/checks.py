@@ -15,7 +15,7 @@ from typing import Any
 from lb.config import addresses, store_url, units
 from lb.config.absent import absence
 from lb.config.expand import Expanded
-from lb.config.names import INNER_POLICIES, LATER_POLICIES, POLICIES, SYNONYMS
+from lb.config.names import INNER_POLICIES, POLICIES, SYNONYMS
 
 _VISIBLE = re.compile(r"[!-~]*", re.ASCII)
 _WORDS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
@@ -226,8 +226,6 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 def policy_name(value: Any) -> str:
     name = text_of(value)
-    if name in LATER_POLICIES:
-        raise ValueError(f"policy `{name}` is not available in this version: expected one of {', '.join(POLICIES)}")
     if name not in POLICIES:
         near = did_you_mean(name, POLICIES) or f": expected one of {', '.join(POLICIES)}"
         raise ValueError(f"unknown policy {described(name)}{near}")

@@ -75,6 +75,10 @@ def _pool(id: str, entry: PoolEntry, line_of: LineOf) -> Iterator[Finding]:
     yield from _probe(entry.health, (*path, "health"))
     if entry.sticky is not None:
         yield from sticky_mistakes(entry.sticky, (*path, "sticky"))
+    for position, backend in enumerate(entry.backends):
+        if backend.backup and "priority" in backend.model_fields_set:
+            here: Path = (*path, "backends", position, "priority")
+            yield Finding(here, "`backup` is the level after all others: leave `priority` or `backup` out", at_key=True)
 
 
 def _twice(ids: list[str], path: Path, noun: str, line_of: LineOf) -> Iterator[Finding]:

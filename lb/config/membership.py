@@ -26,6 +26,7 @@ BACKEND_KEYS: dict[str, Callable[[Any], Any]] = {
     "zone": checks.text_of,
     "max_inflight": checks.limit_or_none,
     "backup": checks.flag,
+    "priority": checks.count(0, 127),
 }
 """As in ``lb.config.schema_pools.BackendEntry``; a test compares them."""
 
@@ -76,7 +77,7 @@ def keys_of(backend: Backend) -> dict[str, Any]:
     """The keys that make this backend, without those at their defaults."""
     url = f"unix:{backend.unix_path}" if backend.unix_path else f"{backend.scheme}://{backend.address}"
     default = Backend("")
-    names = ("weight", "region", "zone", "max_inflight", "backup")
+    names = ("weight", "region", "zone", "max_inflight", "backup", "priority")
     changed = {name: getattr(backend, name) for name in names if getattr(backend, name) != getattr(default, name)}
     return {"url": url, "id": backend.id, **changed}
 

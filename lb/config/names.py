@@ -1,4 +1,4 @@
-"""The names a configuration may use, and policies and actions that it may not use yet. Literal tables, no logic.
+"""The names a configuration may use, and actions that it may not use yet. Literal tables, no logic.
 
 ``lb.policies`` has the code behind the policy names, ``lb.http1`` that behind the methods; a test
 compares them.
@@ -14,10 +14,12 @@ POLICIES = (
     "round_robin",
     "weighted_round_robin",
     "least_connections",
+    "least_response_time",
     "ip_hash",
     "power_of_two",
     "random",
     "peak_ewma",
+    "prequal",
     "adaptive",
     "consistent_hash",
     "ring_hash",
@@ -46,7 +48,6 @@ REQUEST_HASHES = {"contract": (1, 2, 17), "squareless": (0, 3, 17), "crc32": ()}
 """Coefficients of i^2, i and 1. ``squareless`` is what two well-known copies of the assignment made of it."""
 SERVER_HASHES = {"contract": (1, 0, 1, 2, 25), "squareless": (0, 1, 0, 3, 25), "crc32": ()}
 """Coefficients of i^2, i, j^2, j and 1."""
-LATER_POLICIES = ("least_response_time",)
 ACTIONS = ("metrics", "health")
 LATER_ACTIONS = ("replicas", "queue", "broadcast")
 KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -69,6 +70,8 @@ SYNONYMS = {
     **dict.fromkeys(("p2c", "random_two"), ("power_of_two",)),
     **dict.fromkeys(("wrr", "weighted"), ("weighted_round_robin",)),
     **dict.fromkeys(("rr", "static-rr"), ("round_robin",)),
-    **dict.fromkeys(("ewma", "least_time", "leasttime"), ("peak_ewma",)),
+    "sticky": ("sticky_round_robin",),
+    "ewma": ("peak_ewma",),
+    **dict.fromkeys(("least_time", "leasttime"), ("least_response_time",)),
 }
 """What other balancers call a thing -> what we do; the first that fits where it is written is suggested."""

@@ -17,6 +17,7 @@ _OWNERS = {
     **dict.fromkeys(("weights", "maxima", "metrics_path", "poll_interval"), ("adaptive",)),
     **dict.fromkeys(("class_", "options", "fallback", "budget", "build_budget"), (CUSTOM,)),
     "remember": ("sticky_round_robin",),
+    "probe": ("prequal",),
     **dict.fromkeys(("table", "key", "bounded_load", "ring", "maglev", "contract"), tuple(HASH_TABLES)),
 }
 """By option: the policies that read it, the one to name first."""

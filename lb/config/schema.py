@@ -94,6 +94,12 @@ class Schema(Section):
         "ambiguous_paths",
         "Paths that a backend may read otherwise than the routes do: passed on, or answered 400.",
     )
+    zone: Text = setting(
+        Config,
+        "zone",
+        "Where this balancer is; pools with `zones: {prefer: true}` ask backends there first.",
+        example="${LB_ZONE:-}",
+    )
     traceparent: Flag = setting(
         Config,
         "traceparent",

@@ -11,12 +11,15 @@ from lb.config.fields import (
     BoundedLoad,
     ClassSpec,
     Duration,
+    FieldName,
     HashKey,
     InnerPolicy,
+    Percent,
     PolicyName,
     PositiveAmount,
     Prime,
     ProbePath,
+    Rate,
     Remembered,
     RequestHash,
     ServerHash,
@@ -25,7 +28,17 @@ from lb.config.fields import (
 )
 from lb.config.names import TABLES
 from lb.config.section import Section, key, section, setting
-from lb.model import CUSTOM, AdaptiveOptions, ContractOptions, CustomPolicy, HashOptions, Pool, Probing, TableKind
+from lb.model import (
+    CUSTOM,
+    AdaptiveOptions,
+    ContractOptions,
+    CustomPolicy,
+    HashOptions,
+    Pool,
+    PrequalOptions,
+    Probing,
+    TableKind,
+)
 
 
 class WeightsEntry(Section):
@@ -68,6 +81,35 @@ class ContractEntry(Section):
         (1, 0, 1, 2, 25),
         shown="contract",
         example=[1, 0, 1, 2, 25],
+    )
+
+
+class ProbeEntry(Section):
+    path: ProbePath = setting(PrequalOptions, "path", "What a probe asks for.", example="/health")
+    header: FieldName = setting(
+        PrequalOptions,
+        "header",
+        "Of its answer: a number, the backend's requests in flight. Empty: `named_metrics.inflight` of `endpoint-load-metrics`.",
+        example="X-Inflight",
+    )
+    timeout: Duration = setting(
+        PrequalOptions, "timeout_s", "A backend that does not answer in that time is forgotten."
+    )
+    per_request: PositiveAmount = setting(PrequalOptions, "per_request", "Probes for each request.")
+    max_rate: Rate = setting(
+        PrequalOptions, "max_per_s", "Most probes of a worker; beyond that each is used more often."
+    )
+    size: Annotated[int, count(2, 256)] = setting(
+        PrequalOptions, "pool_size", "Most answers that a worker keeps; never more than half of the backends, but 2."
+    )
+    max_age: Duration = setting(PrequalOptions, "max_age_s", "Longest time that an answer counts.")
+    removed: Amount = setting(
+        PrequalOptions, "remove", "Answers thrown away with each request, the worst and the oldest in turns."
+    )
+    hot: Percent = key(
+        "A backend with more requests in flight than this share of the answers is avoided.",
+        100 * PrequalOptions().hot_quantile,
+        shown=f"{100 * PrequalOptions().hot_quantile:g}%",
     )
 
 
@@ -119,3 +161,4 @@ class PolicyEntry(Section):
     ring: RingEntry = section("Of the table `ring`.", RingEntry)
     maglev: MaglevEntry = section("Of the table `maglev`.", MaglevEntry)
     contract: ContractEntry = section("Of the table `contract`.", ContractEntry)
+    probe: ProbeEntry = section("Of the policy `prequal`.", ProbeEntry)

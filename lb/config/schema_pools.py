@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from lb.config.fields import (
     BackendUrl,
+    BoundedLoad,
     Duration,
     DurationOrZero,
     Flag,
@@ -28,7 +29,7 @@ from lb.config.fields import (
 from lb.config.schema_policy import PolicyEntry
 from lb.config.section import Section, key, required, section, setting
 from lb.config.sticky import StickyEntry
-from lb.model import Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry
+from lb.model import Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry, ZoneOptions
 
 
 class BackendEntry(Section):
@@ -45,6 +46,9 @@ class BackendEntry(Section):
     zone: Text = setting(Backend, "zone", "Where it is within its region.", example="b")
     max_inflight: LimitOrNone = setting(Backend, "max_inflight", "Most requests it works on at a time.", example=100)
     backup: Flag = setting(Backend, "backup", "Gets requests only when no other backend is available.")
+    priority: Annotated[int, count(0, 127)] = setting(
+        Backend, "priority", "Its level: 0 first; the next gets requests when a level is out. `backup` is the last one."
+    )
 
 
 class HealthEntry(Section):
@@ -94,6 +98,18 @@ class BackendTlsEntry(Section):
     server_name: HostName = setting(BackendTls, "server_name", "Name to ask for and to verify; empty: the URL's host.")
 
 
+class ZonesEntry(Section):
+    prefer: Flag = setting(ZoneOptions, "prefer", "Whether backends in the balancer's own `zone` go first.")
+    min_backends: Annotated[int, count(1, 10_000)] = setting(
+        ZoneOptions, "min_backends", "With fewer healthy backends zones do not count."
+    )
+    overprovisioning: BoundedLoad = setting(
+        ZoneOptions,
+        "overprovisioning",
+        "What is healthy of the own zone bears so many times its share; what is beyond that goes to the others.",
+    )
+
+
 class QueueEntry(Section):
     size: Annotated[int, count(0, 1_000_000)] = setting(
         Pool, "queue_size", "Most requests that wait in one worker for a backend with room; 0: nobody waits."
@@ -112,6 +128,17 @@ class PoolEntry(Section):
     queue: QueueEntry = section("Who waits while every backend is at its `max_inflight`.", QueueEntry)
     sticky: Annotated[StickyEntry, Shorthand("cookie")] | None = key(
         "Sessions that stay on their backend: a cookie's name, or a mapping.", None, example="lb_backend"
+    )
+    overprovisioning: BoundedLoad = setting(
+        Pool,
+        "overprovisioning",
+        "Of `priority` levels: what is healthy of one bears so many times its share, the rest spills over to the next; "
+        "`none`: the next level gets requests only when a level has nobody left.",
+        example=1.4,
+    )
+    zones: ZonesEntry = section("Whether backends near this balancer go first.", ZonesEntry)
+    subset: LimitOrNone = setting(
+        Pool, "subset", "How many of the backends this balancer talks to; each of many balancers to others.", example=20
     )
     retry: RetryEntry = section("When a request is tried again on another backend.", RetryEntry)
     tls: BackendTlsEntry = section("How `https` backends are verified.", BackendTlsEntry)

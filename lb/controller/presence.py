@@ -7,7 +7,7 @@ from typing import Any
 
 import lb
 from lb.model import Snapshot
-from lb.state.layout import H_MACHINES
+from lb.state.layout import H_MACHINES, H_NUMBER
 from lb.state.segment import Segment
 from lb.state.store.link import Link
 from lb.state.store.machines import ALIVE_S, Machine, described, differences, from_fields, to_fields
@@ -56,6 +56,7 @@ class Presence:
         found = {name: from_fields(name, fields) for name, fields in zip(names, said, strict=True)}
         self.others = {name: machine for name, machine in found.items() if machine is not None}
         segment.header[H_MACHINES] = 1 + len(names)
+        segment.header[H_NUMBER] = 1 + sum(1 for name in names if name < ours.name)
         self._report(differences(ours, self.others))
 
     def _beat(self, client: Any, ours: Machine) -> list[str]:
@@ -86,6 +87,6 @@ class Presence:
         """The others divide by one machine less at once."""
         keys, name = self._link.keys, self._link.name
         if self._segment is not None:
-            self._segment.header[H_MACHINES] = 0
+            self._segment.header[H_MACHINES] = self._segment.header[H_NUMBER] = 0
         self.others, self.problems = {}, ()
         self._link.call(lambda client: client.zrem(keys.machines, name) + client.delete(keys.machine(name)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lb.model import Backend, Pool
+from lb.policies.probe_pool import ProbePool
 
 
 class PickContext(Protocol):
@@ -20,6 +21,9 @@ class PickContext(Protocol):
 
     key: bytes
     """What hash policies hash: the client's address unless the pool says otherwise."""
+
+    probes: ProbePool
+    """What was heard of members by probes; only ``prequal`` asks, and so has them sent."""
 
     def random(self) -> float:
         """Uniform in [0, 1)."""
@@ -32,6 +36,9 @@ class PickContext(Protocol):
 
     def latency(self, i: int) -> float:
         """Peak EWMA of member ``i``'s time to first byte in seconds, decayed to now; 0.0 if unknown."""
+
+    def response_time(self, i: int) -> float:
+        """Member ``i``'s mean time to first byte over the last seconds, in seconds; 0.0 if unknown (``mean_time``)."""
 
     def score(self, i: int) -> float:
         """Adaptive score of member ``i`` from its polled load, 0.0 (worst) to 1.0; 1.0 if never polled."""

@@ -31,8 +31,13 @@ class LeastConnections:
         positions, weights = weighted(members, eligible)
         if len(positions) == 1:
             return only(positions[0])
-        candidates = _everybody(positions) if len(positions) <= EXACT_UP_TO else _sample(positions)
+        candidates = candidates_of(positions)
         return _even(candidates) if is_even(weights) else _weighted(candidates, by_member(members, positions, weights))
+
+
+def candidates_of(positions: list[int]) -> Candidates:
+    """Whom a pick compares: everybody, or a random sample of a large pool."""
+    return _everybody(positions) if len(positions) <= EXACT_UP_TO else _sample(positions)
 
 
 def _everybody(positions: list[int]) -> Candidates:
@@ -78,12 +83,15 @@ def _weighted(candidates: Candidates, weights: list[int]) -> Picker:
         least = min(costs)
         if costs.count(least) == 1:
             return among[costs.index(least)]
-        return _draw([i for i, cost in zip(among, costs, strict=True) if cost == least], weights, ctx.random())
+        return drawn_by_weight(
+            [i for i, cost in zip(among, costs, strict=True) if cost == least], weights, ctx.random()
+        )
 
     return pick
 
 
-def _draw(tied: list[int], weights: list[int], drawn: float) -> int:
+def drawn_by_weight(tied: list[int], weights: list[int], drawn: float) -> int:
+    """One of those that cost the same; ``drawn`` is uniform in [0, 1)."""
     ends = list(accumulate(weights[i] for i in tied))
     point = drawn * ends[-1]
     return next(i for i, end in zip(tied, ends, strict=True) if point < end)

@@ -11,8 +11,10 @@ from lb.policies.consistent_hash import ConsistentHash
 from lb.policies.custom import Custom
 from lb.policies.ip_hash import IpHash
 from lb.policies.least_connections import LeastConnections
+from lb.policies.least_response_time import LeastResponseTime
 from lb.policies.peak_ewma import LowestPeakEwma
 from lb.policies.power_of_two import PowerOfTwo
+from lb.policies.prequal import Prequal
 from lb.policies.random import Random
 from lb.policies.round_robin import RoundRobin
 from lb.policies.sticky_round_robin import sticky_round_robin
@@ -23,10 +25,12 @@ POLICIES: dict[str, PolicyFactory] = {
     "round_robin": RoundRobin,
     "weighted_round_robin": WeightedRoundRobin,
     "least_connections": LeastConnections,
+    "least_response_time": LeastResponseTime,
     "ip_hash": IpHash,
     "power_of_two": PowerOfTwo,
     "random": Random,
     "peak_ewma": LowestPeakEwma,
+    "prequal": Prequal,
     "adaptive": Adaptive,
     "consistent_hash": ConsistentHash,
     "ring_hash": partial(ConsistentHash, table="ring"),
@@ -38,6 +42,14 @@ POLICIES: dict[str, PolicyFactory] = {
     "geo": lambda pool: POLICIES[pool.geo_inner](pool),  # for one region's clients: lb.policies.geo
     "geo_aware": Adaptive,
 }
+
+MEAN_TIMES = ("least_response_time",)
+"""The policies that ask for ``response_time``."""
+
+BY_KEY = (
+    "ip_hash", "consistent_hash", "ring_hash", "maglev", "url_hash", "contract_hash", "sticky_round_robin",
+)  # fmt: skip
+"""The policies that send a key to its backend."""
 
 
 def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:

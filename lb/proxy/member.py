@@ -189,6 +189,13 @@ class Member:
                 return True
         return shared[SH_EJECTED_UNTIL_NS] > now_ns
 
+    def totals(self) -> tuple[int, int, int]:
+        """Attempts by this worker's slot, those without a good answer, and microseconds that answers took."""
+        counters = self.counters
+        attempts = counters[C_COUNT]
+        answered = counters[C_STATUS + 2] + counters[C_STATUS + 3] + counters[C_STATUS + 4]
+        return attempts, attempts - answered, counters[C_DURATION_US]
+
     # --- connections
 
     def checkout(

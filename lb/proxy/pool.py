@@ -15,13 +15,18 @@ from gevent.monkey import get_original
 from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Backend, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
+from lb.policies.mean_time import MeanTimes
+from lb.policies.portions import Portion, split
+from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
-from lb.policies.table import create
+from lb.policies.table import BY_KEY, MEAN_TIMES, create
 from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
+from lb.proxy.eligible import Eligible, Standing, everybody
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
 from lb.proxy.regions import RegionalPolicies, without_region
+from lb.proxy.probing import Prober
 from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
@@ -76,6 +81,7 @@ class LivePool:
         on_store_loss: StoreLoss | None = None,
         tables: TableSource = build_table,
         regional: RegionalPolicies | None = None,
+        standing: Standing | None = None,
     ) -> None:
         """``on_store_loss``: None where no other machine shares the backends' limits. ``tables``: where policies that
         hash get theirs from. ``regional``: None where no request prefers a region."""
@@ -91,6 +97,9 @@ class LivePool:
         self.clients: Clients | None = None
         """Who was here before; given by whoever has the machine's table of them."""
         self.eligible: tuple[int, ...] = ()
+        self.portions: list[Portion] = []
+        """Of the requests, by who may serve them; mostly one, of everybody eligible."""
+        self._who = Eligible(pool, self.members, standing or Standing())
         self._clock = clock
         self._looked_at = float("-inf")
         self._tickets = tickets
@@ -99,6 +108,9 @@ class LivePool:
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
         self.regional = regional
+        self.probes = ProbePool(pool.prequal, clock, self._start_probing)
+        self._times: MeanTimes | None = None
+        """Kept from when somebody first picks by them."""
         self._on_store_loss = on_store_loss
         self._tables = tables
         self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
@@ -128,6 +140,9 @@ class LivePool:
     def latency(self, i: int) -> float:
         return self.members[i].latency.value(self._clock())
 
+    def response_time(self, i: int) -> float:
+        return self._times.seconds[i] if self._times is not None else 0.0
+
     def score(self, i: int) -> float:
         shared = self.members[i].shared
         if not shared[SH_METRICS_NS]:
@@ -147,13 +162,17 @@ class LivePool:
         if self.clients is not None:
             self.clients.remember(self.key, i)
 
+    def _start_probing(self) -> None:
+        """Called by the first pick that asks ``probes``."""
+        Prober(self.members, self.pool.prequal, self.probes, self.load, self.random).start()
+
     # --- membership
 
     def refresh(self) -> None:
         """Looks at the verdicts again; cheap when nothing changed."""
-        eligible = eligible_positions(self.members, monotonic_ns())
-        if eligible != self.eligible:
-            self.eligible = eligible
+        portions = self._who.portions(monotonic_ns())
+        if portions != self.portions:
+            self.portions, self.eligible = portions, everybody(portions)
             self._pickers.clear()
             self._prepare_orders()
             if self.waiting is not None:
@@ -180,7 +199,8 @@ class LivePool:
                     self._prepare(name)
 
     def needs_watch(self) -> bool:
-        """Whether somebody is out for a time only, so that eligibility changes without a new verdict."""
+        """Whether somebody is out for a time only, so that eligibility changes without a new verdict; or is none of this
+        machine's subset, which changes with the machines."""
         return len(self.eligible) != len(self.members)
 
     def eject(self, member: Member, seconds: float) -> bool:
@@ -227,6 +247,9 @@ class LivePool:
     def _prepare(self, policy: str) -> Picker:
         """What every pick by this policy reads until eligibility changes again."""
         picker = self._pickers[policy] = self._build(policy, self.eligible)
+        if self._times is None and self._chosen_by(policy) in MEAN_TIMES:
+            self._times = MeanTimes(len(self.members))
+            self._look_at_times(self._times)
         source = self._ticket_sources.get(policy)
         if source is None:
             source = self._ticket_sources[policy] = self._tickets(policy)
@@ -236,27 +259,49 @@ class LivePool:
     def _build(self, policy: str, eligible: Sequence[int]) -> Picker:
         if not eligible:
             raise AttemptError("no_backend", self.pool.id, NOTHING_SENT)
+        if len(self.portions) > 1:
+            return self._split(policy, eligible)
         built = self._policies.get(policy)
         if built is None:
             built = self._create(policy)
         return built.build(self.backends, eligible)
 
     def _create(self, policy: str) -> Policy:
-        made: Any
-        if self.regional is None:
-            made = create(without_region(policy), self.pool, self._tables)
-        else:
-            made = self.regional.create(policy, self._tables)
+        made: Any = self._policies[policy] = self._made(policy)
         if policy == CUSTOM:
             made.report = self._fell_back
-        self._policies[policy] = made
         return made  # type: ignore[no-any-return]
+
+    def _made(self, policy: str) -> Policy:
+        if self.regional is None:
+            return create(without_region(policy), self.pool, self._tables)
+        return self.regional.create(policy, self._tables)
+
+    def _chosen_by(self, policy: str) -> str:
+        """The policy that decides in the end: within a region, or instead of a user's own."""
+        name = without_region(policy)
+        if name == CUSTOM and self.pool.custom is not None:
+            name = self.pool.custom.fallback
+        return self.pool.geo_inner if name == "geo" else name
 
     def _fell_back(self, is_failure: bool) -> None:
         """A user's own policy did not pick: it failed just now, or has been given up."""
         self.cells.counters[C_POLICY_FALLBACKS] += 1
         if is_failure:
             self.cells.counters[C_POLICY_FAILURES] += 1
+
+    def _split(self, policy: str, eligible: Sequence[int]) -> Picker:
+        """Each portion has a policy of its own: what one has built over its members is another's no more. A user's own is
+        there once, because to make it may take long."""
+        own = self._policies.get(policy) or self._create(policy)
+        wanted = frozenset(eligible)
+        left = [(one.share, [i for i in one.positions if i in wanted]) for one in self.portions]
+        built = [
+            (share, (own if policy == CUSTOM else self._made(policy)).build(self.backends, positions))
+            for share, positions in left
+            if positions
+        ]
+        return built[0][1] if len(built) == 1 else split(built, by_key=self._chosen_by(policy) in BY_KEY)
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""
@@ -326,7 +371,12 @@ class LivePool:
         """On a slow tick: gives back tickets that nobody came for, and settles the accounts."""
         for source in self._ticket_sources.values():
             source.settle()
+        if self._times is not None:
+            self._look_at_times(self._times)
         self._tell_budget()
+
+    def _look_at_times(self, times: MeanTimes) -> None:
+        times.look([member.totals() for member in self.members], self._clock())
 
     def _tell_budget(self) -> None:
         """Requests are counted by one addition each and reach the budget when somebody asks, or at the next tick."""
@@ -350,20 +400,9 @@ class LivePool:
             waiting.follow(self, terms)
 
     def close(self) -> None:
+        self.probes.is_probing = False
         for member in self.members:
             member.close()
-
-
-def eligible_positions(members: Sequence[Member], now_ns: int) -> tuple[int, ...]:
-    """Who may be picked, of those that no operator took out: those that are up; while nobody is known to be up, those
-    not known to be down (nothing has been probed yet); backups only when no other is left."""
-    ready = [(i, one) for i, one in enumerate(members) if one.backend.state == "ready"]
-    for wanted in (_is_up, _is_unknown):
-        for backup in (False, True):
-            found = tuple(i for i, one in ready if one.backend.backup is backup and wanted(one, now_ns))
-            if found:
-                return found
-    return ()
 
 
 def _is_up(member: Member, now_ns: int) -> bool:

@@ -14,9 +14,6 @@ from lb.proxy.local import local_answer, redirect, respond
 from lb.proxy.pool import LivePool
 from lb.proxy.router import query_values
 
-ALGO_ALIASES = {"least_response_time": "peak_ewma"}
-"""Names that an earlier balancer answered to; they stay valid in ``?algo=``."""
-
 Local = Callable[[Exchange], Answer]
 
 
@@ -34,7 +31,7 @@ class LiveRoute:
     def algo_named(self, head: RequestHead) -> str | None:
         """The policy that ``?algo=`` names, if the request has one."""
         named = query_values(head, "algo")
-        return ALGO_ALIASES.get(named[0], named[0]) if named else None
+        return named[0] if named else None
 
 
 def healthy(_: Exchange) -> Answer:

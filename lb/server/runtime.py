@@ -21,6 +21,7 @@ from lb.config.usable_policies import is_regional, usable_policies
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
 from lb.model import Pool, Route, Snapshot, summary
+from lb.policies.subset import place_of_name, place_of_number
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
@@ -28,6 +29,7 @@ from lb.proxy.cells import CellDirectory
 from lb.proxy.connection import Entrance
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
+from lb.proxy.eligible import Standing
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member
 from lb.proxy.pool import LivePool, TicketSource
@@ -43,7 +45,7 @@ from lb.server.refused import RefusedReload
 from lb.server.retired import Basis, RetiredSegments
 from lb.server.status import readiness, status_routes
 from lb.state.clients import Clients, open_table
-from lb.state.layout import DRAINING, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
+from lb.state.layout import DRAINING, H_NUMBER, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
 from lb.state.tables import MappedTables
@@ -290,6 +292,7 @@ class Runtime:
             state.on_store_loss if state.redis else None,
             MappedTables(state.dir),
             regional,
+            Standing(self.snapshot.config.zone, self._place),
         )
         live.clients = Clients(pool.id, [one.id for one in pool.backends], pool.remember_s, self._client_table)
         return live
@@ -304,6 +307,11 @@ class Runtime:
         if self._regions is None or not is_regional(self._usable.get(pool.id, set())):
             return None
         return RegionalPolicies(pool, self._regions, cells.of)
+
+    def _place(self) -> float:
+        """This machine's place on the circle of subsets: by its number among those it shares a store with, or its name."""
+        number = self.segment.header[H_NUMBER]
+        return place_of_number(number - 1) if number else place_of_name(self.snapshot.config.state.machine)
 
     def _tickets(self, column_name: str, policy: str) -> TicketSource:
         column = self.snapshot.columns.get(column_name)

@@ -13,7 +13,9 @@ from typing import Protocol
 from lb.model import Pool
 from lb.policies.base import Picker
 from lb.policies.latency import PeakEwma
-from lb.policies.table import create
+from lb.policies.mean_time import MeanTimes
+from lb.policies.probe_pool import ProbePool
+from lb.policies.table import MEAN_TIMES, create
 from lb.resilience.budget import RetryBudget
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.simulate.backend import Outcome
@@ -88,11 +90,13 @@ class Worker:
         clock: Clock,
         random: Callable[[], float],
         reports: LoadReports,
+        start_probing: Callable[[], None],
     ) -> None:
         self.machine = machine
         self.key = b""
         self.random = random
         self.ticket = machine.ticket
+        self.probes = ProbePool(pool.prequal, lambda: clock.now, start_probing)
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
         self._members = pool.backends
         self._policy = create(pool.policy, pool)
@@ -102,6 +106,11 @@ class Worker:
         self._inflight = machine.inflight
         self._others = machine.others
         self._estimates = [PeakEwma() for _ in pool.backends]
+        self.needs_times = pool.policy in MEAN_TIMES
+        self._times = MeanTimes(len(pool.backends))
+        self._attempts = [0] * len(pool.backends)
+        self._failures = [0] * len(pool.backends)
+        self._answered_us = [0] * len(pool.backends)
         self._errors: dict[int, ConsecutiveErrors] = {}
         """Only of backends that ever failed."""
         self._eligible: tuple[int, ...] = ()
@@ -115,6 +124,9 @@ class Worker:
 
     def latency(self, i: int) -> float:
         return self._estimates[i].value(self._clock.now)
+
+    def response_time(self, i: int) -> float:
+        return self._times.seconds[i]
 
     def score(self, i: int) -> float:
         return self._reports.score(i, self.load(i))
@@ -151,15 +163,23 @@ class Worker:
     def observe(self, i: int, outcome: Outcome, took_s: float) -> float:
         """Returns for how long to eject the backend, mostly 0.0. As ``lb.proxy.member`` observes."""
         now = self._clock.now
+        self._attempts[i] += 1
         if outcome is Outcome.ANSWERED:
+            self._answered_us[i] += int(took_s * 1e6)
             self._estimates[i].observe(took_s, now)
             if self._errors and i in self._errors:
                 self._errors[i].success()
             return 0.0
+        self._failures[i] += 1
         self._estimates[i].observe_failure(took_s, now)
         if outcome is Outcome.REFUSED:
             return 0.0
         return self._errors.setdefault(i, ConsecutiveErrors()).failure(now)
+
+    def look_at_times(self) -> None:
+        """Once a second, as a worker's slow tick does."""
+        totals = zip(self._attempts, self._failures, self._answered_us, strict=True)
+        self._times.look(totals, self._clock.now)
 
     def may_retry(self, outcome: Outcome, attempts: int, tried: Sequence[int]) -> bool:
         """Whether what the backend may have worked on is sent to another one; takes it from the budget."""

@@ -12,7 +12,9 @@ from lb.simulate.balancer import Machine, Worker
 from lb.simulate.faults import Antagonist
 from lb.simulate.load_reports import LoadReports
 from lb.simulate.probes import Probes
+from lb.simulate.probing import VirtualProber
 from lb.simulate.scenario import Scenario
+from lb.simulate.self_report import SelfReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Cluster:
     """Of all machines."""
     probes: Probes
     reports: LoadReports
+    self_reports: list[SelfReport]
+    """By backend; empty where nobody probes for them."""
 
 
 def stream(scenario: Scenario, purpose: str) -> Random:
@@ -38,12 +42,17 @@ def assemble(scenario: Scenario, pool: Pool, clock: Agenda) -> Cluster:
     reports = LoadReports(pool.adaptive, backends, scenario.behaviours)
     machines = _machines(scenario, pool, probes)
     picks = stream(scenario, "picks").random
-    workers = [
-        Worker(machine, pool, scenario.workers, clock, picks, reports)
-        for machine in machines
-        for _ in range(scenario.workers)
-    ]
-    return Cluster(backends, machines, workers, probes, reports)
+    self_reports = [SelfReport() for _ in backends] if pool.policy == "prequal" else []
+    chance = stream(scenario, "probes").random
+
+    def worker_of(machine: Machine) -> Worker:
+        prober = VirtualProber(clock, backends, self_reports, chance)
+        worker = Worker(machine, pool, scenario.workers, clock, picks, reports, prober.start)
+        prober.pool, prober.load = worker.probes, worker.load
+        return worker
+
+    workers = [worker_of(machine) for machine in machines for _ in range(scenario.workers)]
+    return Cluster(backends, machines, workers, probes, reports, self_reports)
 
 
 def _backends(scenario: Scenario) -> list[SimulatedBackend]:

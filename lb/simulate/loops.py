@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lb.policies.mean_time import INTERVAL_S
 from lb.simulate.agenda import Agenda
 from lb.simulate.cluster import Cluster
 
@@ -28,6 +29,8 @@ def plan_loops(agenda: Agenda, cluster: Cluster, intervals: Intervals, is_going:
         agenda.plan(interval_s, happen, 1)
 
     every(intervals.poll_s, lambda now: cluster.reports.poll())
+    if any(worker.needs_times for worker in cluster.workers):
+        every(INTERVAL_S, lambda now: _look_at_times(cluster))
     if cluster.probes.are_needed:
         every(intervals.probe_s, lambda now: _probe(cluster, now))
     if len(cluster.machines) > 1:
@@ -40,6 +43,11 @@ def _probe(cluster: Cluster, now: float) -> None:
         if has_changed or not machine.refused.isdisjoint(passed):
             machine.refused -= passed
             machine.refresh(now)
+
+
+def _look_at_times(cluster: Cluster) -> None:
+    for worker in cluster.workers:
+        worker.look_at_times()
 
 
 def _exchange_counts(cluster: Cluster) -> None:

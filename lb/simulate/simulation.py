@@ -39,7 +39,18 @@ _ABOUT_THE_REQUEST = (Outcome.TOTAL_TIMEOUT,)
 class Request:
     """One request on its way, on one backend at a time."""
 
-    __slots__ = ("attempts", "backend", "began", "came", "free_attempts", "key", "outcome", "tried", "worker")
+    __slots__ = (
+        "attempts",
+        "backend",
+        "began",
+        "came",
+        "came_as",
+        "free_attempts",
+        "key",
+        "outcome",
+        "tried",
+        "worker",
+    )
 
     def __init__(self, key: bytes, worker: Worker, came: float) -> None:
         self.key = key
@@ -50,6 +61,8 @@ class Request:
         """Those that reached nobody."""
         self.tried: tuple[int, ...] = ()
         self.backend = -1
+        self.came_as = 0
+        """How many requests its backend had with it (``SelfReport``)."""
         self.outcome: Outcome | None = None
         """Of the attempt that is under way, known from its beginning; None before the first one."""
 
@@ -61,6 +74,7 @@ class Simulation:
         self.record = Record()
         self.agenda = Agenda()
         self.cluster = assemble(scenario, pool, self.agenda)
+        self._self_reports = self.cluster.self_reports
         self._scenario = scenario
         self._loops = Intervals(pool.adaptive.poll_interval_s, pool.health.interval_s, scenario.sync_s)
         self._first_byte_s = pool.timeouts.first_byte_s
@@ -102,6 +116,8 @@ class Simulation:
         request.attempts += 1
         request.backend = i
         end, request.outcome = self.cluster.backends[i].take(now)
+        if self._self_reports:
+            request.came_as = self._self_reports[i].begin()
         if end > now + self._first_byte_s:
             end, request.outcome = now + self._first_byte_s, Outcome.TIMEOUT
         if end > request.came + self._total_s:
@@ -112,6 +128,8 @@ class Simulation:
         worker, i, now = request.worker, request.backend, self.agenda.now
         worker.machine.inflight[i] -= 1
         took_s = now - request.began
+        if self._self_reports:
+            self._self_reports[i].end(request.came_as, took_s)
         outcome = request.outcome
         assert outcome is not None
         if outcome is Outcome.ANSWERED:

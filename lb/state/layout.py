@@ -52,6 +52,9 @@ STORE_NONE: Final = 0
 STORE_UP: Final = 1
 STORE_DOWN: Final = 2
 
+H_NUMBER: Final = 16
+"""This machine's number among them, counted from 1 in the order of their names; 0: it has none."""
+
 SLOT_CELLS: Final = 8
 SLOT_PID: Final = 0
 SLOT_START: Final = 1

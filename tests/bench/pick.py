@@ -16,9 +16,10 @@ import random
 import time
 from collections.abc import Iterator
 
-from lb.model import AdaptiveOptions, Backend, HashOptions, Pool
+from lb.model import AdaptiveOptions, Backend, HashOptions, Pool, PrequalOptions
 from lb.policies.base import Picker
 from lb.policies.latency import PeakEwma
+from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
 from lb.policies.table import POLICIES, create
 from lb.policies.tables import build_table
@@ -46,6 +47,9 @@ class BenchContext:
         chance = random.Random(seed)
         self.key = KEYS[0]
         self.random = chance.random
+        self.probes = ProbePool(
+            PrequalOptions(max_age_s=1e9, per_request=1e-9, remove=0.0), time.monotonic, lambda: None
+        )
         self._tickets = iter(range(1 << 62))
         self._inflight = memoryview(bytearray(8 * SLOTS * count)).cast("q")
         self._estimates = [PeakEwma() for _ in range(count)]
@@ -53,6 +57,7 @@ class BenchContext:
             self._inflight[i * SLOTS] = chance.randrange(20)
             for _ in range(3):
                 self._estimates[i].observe(chance.uniform(0.01, 0.1), 0.0)
+        self._means = [chance.uniform(0.01, 0.1) for _ in range(count)]
         self._options = AdaptiveOptions()
         self._clients = Clients("web", [f"b{i}" for i in range(count)], 1800.0, private_table)
         self._cpu_percent = [chance.uniform(0.0, 100.0) for _ in range(count)]
@@ -66,6 +71,15 @@ class BenchContext:
 
     def latency(self, i: int) -> float:
         return self._estimates[i].value(0.5)
+
+    def hear(self, pick: Picker) -> None:
+        """Answers to probes, as many as a worker keeps; they are never used up."""
+        pick(self)
+        for i in range(min(len(self._means), PrequalOptions().pool_size)):
+            self.probes.add(i, None, self._means[i], self.load(i))
+
+    def response_time(self, i: int) -> float:
+        return self._means[i]
 
     def score(self, i: int) -> float:
         return score(self._options, self._cpu_percent[i], 40.0, self.load(i), 0.05)
@@ -86,6 +100,7 @@ def members(count: int, *, even: bool) -> tuple[Backend, ...]:
 def pick_us(pick: Picker, ctx: BenchContext) -> float:
     """Microseconds of processor time per pick, the loop around it included (some 0.02)."""
     best = float("inf")
+    ctx.hear(pick)
     for _ in range(ROUNDS):
         started = time.process_time()
         for ctx.key in KEYS:

@@ -30,7 +30,10 @@ class Machine:
 
 def digest(pool: Pool) -> str:
     """Of who is in the pool and how it is balanced; weights and states are operators' to change, and left out."""
-    members = sorted((backend.id, *backend.place, backend.max_inflight, backend.backup) for backend in pool.backends)
+    members = sorted(
+        (backend.id, *backend.place, backend.max_inflight, backend.backup, backend.priority)
+        for backend in pool.backends
+    )
     said: list[object] = [pool.policy, members]
     if pool.sticky is not None:
         said += [pool.sticky.cookie, _fingerprint(pool.sticky.keys)]

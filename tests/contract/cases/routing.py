@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from lb.proxy.routes import ALGO_ALIASES
 from tests.contract.case import Case, Saw, Wanted
 from tests.contract.cases.messages import refusal, request
 
@@ -90,7 +89,7 @@ CASES = [
         backend=(),
     ),
     Case("health", request("/health", host="fixed.test"), client=Wanted(body=b"OK"), backend=()),
-    *(Case(f"algo-{name}", request(f"/?algo={name}", host="algo.test")) for name in (*POLICIES, *ALGO_ALIASES)),
+    *(Case(f"algo-{name}", request(f"/?algo={name}", host="algo.test")) for name in POLICIES),
     Case("algo-custom-without-a-class", request("/?algo=custom", host="algo.test"), client=INVALID, backend=()),
     Case(
         "algo-is-passed-on", request("/x?algo=random&b", host="algo.test"), backend=Saw("GET /x?algo=random&b HTTP/1.1")

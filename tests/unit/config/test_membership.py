@@ -44,6 +44,7 @@ VALUES: dict[str, list[Any]] = {
     "zone": ["b", "\ud800", []],
     "max_inflight": [1, None, "none", 0, "7", 1_000_001],
     "backup": [True, "yes", 1, None],
+    "priority": [0, 127, 128, -1, "3", True, None],
 }
 
 
@@ -89,6 +90,7 @@ backends = st.builds(
             "region": st.sampled_from(["", "EU"]),
             "max_inflight": st.none() | st.integers(1, 1000),
             "backup": st.booleans(),
+            "priority": st.integers(0, 127),
         },
     ),
 )

@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from lb.model import Backend, HashOptions, Pool
+from lb.model import Backend, HashOptions, Pool, PrequalOptions
 from lb.policies.base import Picker
+from lb.policies.probe_pool import ProbePool
 from lb.policies.table import create
 
 
@@ -23,6 +24,7 @@ class FakeContext:
         self.key = b"192.0.2.1"
         self.random = random.Random(seed).random
         self.loads, self.latencies, self.scores = loads, latencies, scores
+        self.probes = ProbePool(PrequalOptions(), lambda: 0.0, lambda: None)
         self.asked: list[int] = []
         """Positions whose load was asked for, in order."""
         self.remembered: dict[bytes, int] = {}
@@ -37,6 +39,9 @@ class FakeContext:
 
     def latency(self, i: int) -> float:
         return self.latencies[i] if self.latencies is not None else 0.0
+
+    def response_time(self, i: int) -> float:
+        return self.latency(i)
 
     def score(self, i: int) -> float:
         return self.scores[i] if self.scores is not None else 1.0

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from lb.model import PrequalOptions
 from lb.policies.base import Picker
 from lb.policies.latency import PeakEwma
+from lb.policies.mean_time import INTERVAL_S, MeanTimes
+from lb.policies.probe_pool import ProbePool
 from tests.unit.policies.context import members_of, picker_of
 
 Service = Callable[[random.Random, int, float], float]
@@ -58,6 +61,10 @@ class Simulation:
         self._pick: Picker = picker_of(policy, members_of([1] * backends))
         self._service = service
         self._estimates = [[PeakEwma() for _ in range(backends)] for _ in range(workers)]
+        self._times = [MeanTimes(backends) for _ in range(workers)]
+        self._totals = [[(0, 0)] * backends for _ in range(workers)]
+        self._looked_at = [-INTERVAL_S] * workers
+        self.probes = ProbePool(PrequalOptions(), lambda: self.now, lambda: None)
         self._worker = 0
         self._inflight = [0] * backends
         self._busy_slots = [0] * backends
@@ -74,6 +81,13 @@ class Simulation:
 
     def latency(self, i: int) -> float:
         return self._estimates[self._worker][i].value(self.now)
+
+    def response_time(self, i: int) -> float:
+        times = self._times[self._worker]
+        if self.now - self._looked_at[self._worker] >= INTERVAL_S:
+            self._looked_at[self._worker] = self.now
+            times.look([(answers, 0, us) for answers, us in self._totals[self._worker]], self.now)
+        return times.seconds[i]
 
     def score(self, i: int) -> float:
         return 1.0
@@ -116,5 +130,7 @@ class Simulation:
         self._inflight[i] -= 1
         self._busy_slots[i] -= 1
         self._estimates[worker][i].observe(self.now - arrived, self.now)
+        answers, answered_us = self._totals[worker][i]
+        self._totals[worker][i] = answers + 1, answered_us + int((self.now - arrived) * 1e6)
         result.latencies_s.append(self.now - arrived)
         self._begin(i, slots)

@@ -18,9 +18,10 @@ def one_slow_of_four(policy: str, *, workers: int = 1, seed: int = 1) -> Result:
     return simulation.run(rate_per_s=1000, seconds=12)
 
 
+@pytest.mark.parametrize("policy", ["peak_ewma", "least_response_time"])
 @pytest.mark.parametrize(("workers", "seed"), [(1, 1), (2, 2), (4, 3)])
-def test_peak_ewma_keeps_away_from_the_slow_one(workers: int, seed: int) -> None:
-    result = one_slow_of_four("peak_ewma", workers=workers, seed=seed)
+def test_those_that_measure_keep_away_from_the_slow_one(policy: str, workers: int, seed: int) -> None:
+    result = one_slow_of_four(policy, workers=workers, seed=seed)
     assert result.percentile_ms(0.99) < 130
     assert result.percentile_ms(0.999) < 600
     assert result.share(3) < 0.015
@@ -49,9 +50,12 @@ def jittery(*mean_s: float) -> Service:
     ],
     ids=["busy", "calm", "pair", "10 % apart", "ten"],
 )
-def test_peak_ewma_is_fair_among_equals(service: Service, backends: int, rate_per_s: float, workers: int) -> None:
+@pytest.mark.parametrize("policy", ["peak_ewma", "least_response_time"])
+def test_those_that_measure_are_fair_among_equals(
+    policy: str, service: Service, backends: int, rate_per_s: float, workers: int
+) -> None:
     """At least half of the fair share for everybody in every five seconds, the first ones included."""
-    result = Simulation("peak_ewma", service, backends=backends, workers=workers).run(rate_per_s=rate_per_s, seconds=15)
+    result = Simulation(policy, service, backends=backends, workers=workers).run(rate_per_s=rate_per_s, seconds=15)
     assert result.smallest_share(backends, window_s=5) > 0.5
 
 
@@ -60,8 +64,9 @@ def hiccup(chance: random.Random, i: int, t: float) -> float:
     return 0.2 if i == 0 and 5.0 < t < 5.02 else 0.002 * chance.lognormvariate(0.0, 0.3)
 
 
-def test_a_hiccup_does_not_cost_a_backend_its_share_for_long() -> None:
-    result = Simulation("peak_ewma", hiccup, backends=3).run(rate_per_s=300, seconds=30)
+@pytest.mark.parametrize("policy", ["peak_ewma", "least_response_time"])
+def test_a_hiccup_does_not_cost_a_backend_its_share_for_long(policy: str) -> None:
+    result = Simulation(policy, hiccup, backends=3).run(rate_per_s=300, seconds=30)
     assert result.smallest_share(3, window_s=10) > 0.5
 
 
@@ -70,8 +75,9 @@ def recovering(chance: random.Random, i: int, t: float) -> float:
     return chance.expovariate(1 / (0.3 if i == 0 and t < 20 else 0.01))
 
 
-def test_a_backend_that_recovers_is_found_again() -> None:
-    result = Simulation("peak_ewma", recovering, backends=4).run(rate_per_s=300, seconds=60)
+@pytest.mark.parametrize("policy", ["peak_ewma", "least_response_time"])
+def test_a_backend_that_recovers_is_found_again(policy: str) -> None:
+    result = Simulation(policy, recovering, backends=4).run(rate_per_s=300, seconds=60)
     before = [i for at_s, i in result.arrivals if 5 < at_s < 20]
     after = [i for at_s, i in result.arrivals if at_s > 50]
     assert before.count(0) / len(before) < 0.02
@@ -94,13 +100,14 @@ def hanging(chance: random.Random, i: int, t: float) -> float:
     return 100.0 if i == 0 and t > 5 else chance.expovariate(1 / 0.02)
 
 
-def test_a_backend_that_hangs_gets_a_bounded_number_of_requests() -> None:
-    result = Simulation("peak_ewma", hanging, backends=4).run(rate_per_s=1000, seconds=15)
+@pytest.mark.parametrize("policy", ["peak_ewma", "least_response_time"])
+def test_a_backend_that_hangs_gets_a_bounded_number_of_requests(policy: str) -> None:
+    result = Simulation(policy, hanging, backends=4).run(rate_per_s=1000, seconds=15)
     stuck = sum(i == 0 and at_s > 5 for at_s, i in result.arrivals)
     assert stuck < 300, "of 10,000"
 
 
-@pytest.mark.parametrize("policy", ["power_of_two", "least_connections", "adaptive"])
+@pytest.mark.parametrize("policy", ["power_of_two", "least_connections", "least_response_time", "adaptive"])
 def test_equals_share_equally_under_load(policy: str) -> None:
     result = Simulation(policy, exponential(*[0.02] * 4), backends=4).run(rate_per_s=1000, seconds=10)
     assert result.smallest_share(4, window_s=2) > 0.8

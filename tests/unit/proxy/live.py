@@ -15,6 +15,7 @@ from lb.model import Backend, Health, Pool, StoreLoss
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
 from lb.proxy.deadlines import Deadline
+from lb.proxy.eligible import Standing
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member, literal_address
 from lb.proxy.pool import LivePool
@@ -71,6 +72,7 @@ def live_pool(
     workers: int = 1,
     on_store_loss: StoreLoss | None = None,
     regions: Regions | None = None,
+    standing: Standing | None = None,
     **settings: object,
 ) -> LivePool:
     pool = Pool("web", members, **{"health": UNPROBED, **settings})  # type: ignore[arg-type]
@@ -84,6 +86,7 @@ def live_pool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
         on_store_loss,
         regional=None if regions is None else RegionalPolicies(pool, regions, cells.of),
+        standing=standing,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from lb.errors import AttemptError
 from lb.model import Backend, Health, Retry, StoreLoss
 from lb.policies.table import POLICIES
 from lb.proxy.member import Member
-from lb.proxy.pool import OUTAGE_LOOK_S, LivePool, eligible_positions
+from lb.proxy.pool import OUTAGE_LOOK_S, LivePool
 from lb.state import layout
 from lb.state.layout import (
     C_RETRIES,
@@ -96,7 +96,8 @@ def test_eligible_is_one_kind_and_the_best_there_is(kinds: list[tuple[int, bool,
         out = verdict == DOWN or refused or ejected
         ranks.append(None if out else 2 * (verdict == UNKNOWN) + backup)
     best = min((rank for rank in ranks if rank is not None), default=-1)
-    assert eligible_positions(pool.members, now) == tuple(i for i, rank in enumerate(ranks) if rank == best)
+    pool.refresh()
+    assert pool.eligible == tuple(i for i, rank in enumerate(ranks) if rank == best)
 
 
 def ago(seconds: float) -> int:

@@ -237,8 +237,9 @@ def test_another_policy_by_request(runtime: Runtime, config: Config, put_in_forc
         assert get(runtime, deadline, head_of(f"GET /?algo={algo} HTTP/1.1")).status == 200
     with pytest.raises(RequestError, match="invalid_algorithm"):
         get(runtime, deadline, head_of("GET /?algo=nonsense HTTP/1.1"))
-    counted = {name: total(runtime, f"algo:{name}") for name in ("random", "geo_aware", "peak_ewma", "round_robin")}
-    assert counted == {"random": 1, "geo_aware": 1, "peak_ewma": 1, "round_robin": 0}
+    names = ("random", "geo_aware", "least_response_time", "round_robin")
+    counted = {name: total(runtime, f"algo:{name}") for name in names}
+    assert counted == {"random": 1, "geo_aware": 1, "least_response_time": 1, "round_robin": 0}
 
 
 def test_without_leave_nobody_chooses_the_policy(runtime: Runtime, deadline: Deadline) -> None:

@@ -13,6 +13,8 @@ from lb.simulate.load import load
 from lb.simulate.result import Result
 
 SHORT = 2_000
+PREQUAL = "prequal (probe {'max_rate': '5000/s'})"
+"""With its three probes to each request."""
 
 
 @cache
@@ -27,7 +29,7 @@ def short(name: str, requests: int = SHORT, *labels: str) -> dict[str, Result]:
 
 def test_names() -> None:
     assert shipped.names() == [
-        "antagonists", "contract-hash", "flapping", "homogeneous", "many-balancers", "one-slow",
+        "antagonists", "antagonists-apart", "contract-hash", "flapping", "homogeneous", "many-balancers", "one-slow",
     ]  # fmt: skip
     assert shipped.path_of("none") is None
 
@@ -46,6 +48,15 @@ def test_antagonists_have_the_published_shape() -> None:
     """Round robin has at least twice the 99th percentile of power of two."""
     seen = short("antagonists", 30_000, "round_robin", "power_of_two")
     assert seen["round_robin"].percentile_ms(99.0) > 2 * seen["power_of_two"].percentile_ms(99.0)
+
+
+def test_balancers_apart_have_the_published_order() -> None:
+    """Of the paper: round robin 258, power of two 130, Prequal 93 ms."""
+    seen = short("antagonists-apart", 20_000, "round_robin", "power_of_two", PREQUAL)
+    round_robin, power_of_two, prequal = (
+        seen[name].percentile_ms(99.0) for name in ("round_robin", "power_of_two", PREQUAL)
+    )
+    assert prequal < power_of_two < round_robin / 2
 
 
 def test_the_contract_hash_cannot_balance() -> None:

@@ -12,7 +12,7 @@ from lb.controller.loads import Loads
 from lb.controller.presence import Presence
 from lb.controller.sync import Part
 from lb.model import Pool
-from lb.state.layout import H_MACHINES, SH_OTHERS
+from lb.state.layout import H_MACHINES, H_NUMBER, SH_OTHERS
 from lb.state.store.link import Link
 from tests.support.machines import Machine, machine, pool_of, until
 from tests.support.redis_server import RedisServer, redis_server
@@ -61,6 +61,7 @@ def presence_of(one: Machine) -> Presence:
 def test_each_sees_what_the_others_have_and_what_is_over(start: Start) -> None:
     a, b, c = start("a"), start("b"), start("c")
     until(lambda: all(one.segment.header[H_MACHINES] == 3 for one in (a, b, c)))
+    until(lambda: sorted(one.segment.header[H_NUMBER] for one in (a, b, c)) == [1, 2, 3])
     work(a, 3)
     work(b, 4)
     until(lambda: (others(a), others(b), others(c)) == (4, 3, 7))
