@@ -279,6 +279,7 @@ class Geo:
     """For each region all of them, nearest first, so itself before all others."""
 
 
+@dataclass(frozen=True, slots=True)
 class ZoneOptions:
     """Whether a pool prefers backends of the balancer's own zone; the figures are Envoy's."""
 

@@ -267,7 +267,8 @@ class LivePool:
         return built.build(self.backends, eligible)
 
     def _create(self, policy: str) -> Policy:
-        made: Any = self._policies[policy] = self._made(policy)
+        made: Any = self._made(policy)
+        self._policies[policy] = made
         if policy == CUSTOM:
             made.report = self._fell_back
         return made  # type: ignore[no-any-return]
