@@ -41,6 +41,8 @@ H_STORE: Final = 10
 STORE_NONE: Final = 0
 STORE_UP: Final = 1
 STORE_DOWN: Final = 2
+H_STORE_REASON: Final = 11
+"""Why it is down: a number of ``lb.state.standing``."""
 
 SLOT_CELLS: Final = 8
 SLOT_PID: Final = 0
