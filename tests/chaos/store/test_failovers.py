@@ -19,7 +19,7 @@ from tests.support.waiting import wait_for
 LOGIN = f"lb:{QUOTED}@"
 IS_FULL = os.environ.get("LB_CHAOS") == "full"
 FAILOVERS: Sequence[str] = ("kill", "stop") if IS_FULL else ("kill",)
-MOVING_S = 5.0 if IS_FULL else 1.5
+MOVING_S = 5.0 if IS_FULL else 1.0
 
 
 @pytest.mark.parametrize("how", FAILOVERS)

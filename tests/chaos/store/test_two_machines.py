@@ -1,4 +1,5 @@
-"""What is exact over two machines with a Redis, while workers are killed: order, counters, and places that come back."""
+"""What is exact over two machines with a Redis, and what they say of each other: order, counters, places that come back;
+with a store that is slow, a wall clock that jumps, workers that are killed, and configurations that differ."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -19,12 +21,18 @@ from lb.state.layout import SH_OTHERS, SH_SLICE
 from tests.chaos.process.load import Load
 from tests.chaos.process.running import SLACK, Run
 from tests.chaos.store.pair import HELD, LIMIT, Pair, admin, pair
+from tests.support.delay_proxy import Proxy, delay_proxy
 from tests.support.lettered import LETTERS, is_in_order
 from tests.support.raw_client import RawClient, get, request
 from tests.support.redis_server import redis_server
 from tests.support.waiting import wait_for
+from tests.support.wall_clock import WallClock
 
-KILLS = 50 if os.environ.get("LB_CHAOS") == "full" else 8
+IS_FULL = os.environ.get("LB_CHAOS") == "full"
+KILLS = 50 if IS_FULL else 4
+HOURS, JUMPED_S = ((1, -1, 0), 10.0) if IS_FULL else ((1, -1, 0), 0.3)
+HOUR, NEAR = timedelta(hours=1), timedelta(minutes=5)
+AWAY_S = 0.05
 BACK_S = 2.0
 """Promised: by then the places of a killed worker are free."""
 AT_ONCE_S = 0.1
@@ -32,8 +40,22 @@ CURLS_APART_S = 0.004
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with redis_server() as server, pair(tmp_path_factory.mktemp("exact"), [server.url] * 2) as running:
+def wall(tmp_path_factory: pytest.TempPathFactory) -> WallClock:
+    """Of machine two."""
+    return WallClock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    """Between both and the store."""
+    with redis_server() as server, delay_proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, proxy: Proxy, wall: WallClock) -> Iterator[Pair]:
+    urls = [f"redis://127.0.0.1:{proxy.port}/0"] * 2
+    with pair(tmp_path_factory.mktemp("two"), urls, environ=[{}, wall.environ]) as running:
         running.wait_until_shared()
         yield running
 
@@ -113,6 +135,47 @@ def test_machines_of_different_configurations_say_so_and_merge_nothing(both: Pai
     two.signal(signal.SIGHUP)
     wait_for("all is alike", lambda: not any(admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs))
     both.wait_until_shared()
+
+
+def test_a_store_fifty_milliseconds_away_slows_no_request(both: Pair, proxy: Proxy) -> None:
+    with both.counted("50 ms away"):
+        proxy.delay_s = AWAY_S
+        for by in (1, 0):
+            both.change(by)
+            for kind in ("machines", "loads", "limits", "operators"):
+                assert both.shared(kind), kind
+            assert both.problems() == ["", ""]
+    proxy.delay_s = 0
+
+
+def test_a_wall_clock_that_jumps_an_hour_forth_and_back_changes_nothing(both: Pair, wall: WallClock) -> None:
+    workers = [run.wait_for_workers() for run in both.runs]
+    for hours in HOURS:
+        with both.counted(f"clock {hours:+} h"):
+            wall.jump_to(hours * 3600)
+            until = time.monotonic() + JUMPED_S
+            while time.monotonic() < until:
+                for kind in ("machines", "loads", "limits", "operators"):
+                    assert both.shared(kind), kind
+                assert both.problems() == ["", ""]
+            both.change(by=1)
+            wait_for("a line of its log", lambda hours=hours: abs(clock(both.runs[1]) - hours * HOUR) < NEAR)  # type: ignore[misc]
+            both.wait_until_shared(deadline_s=JUMPED_S + 5)
+            _check_limit(both.runs[1])
+    assert [run.wait_for_workers() for run in both.runs] == workers, "nobody was taken for stuck"
+
+
+def clock(run: Run) -> timedelta:
+    """How far the last line of its log is from our clock."""
+    said = re.findall(r"^ts=(\S+)Z ", run.log(), re.MULTILINE)[-1]
+    return datetime.fromisoformat(said + "+00:00") - datetime.now(timezone.utc)
+
+
+def _check_limit(run: Run) -> None:
+    """A place is free of the one that is held: it is given at once, and never more than there are."""
+    started = time.monotonic()
+    assert get(run.port, "/busy/0").status == 200
+    assert time.monotonic() - started < LIMIT
 
 
 def test_counters_of_both_machines_over_killed_workers(both: Pair) -> None:
