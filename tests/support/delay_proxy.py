@@ -1,4 +1,4 @@
-"""A TCP proxy on the loopback whose every byte comes ``delay_s`` later, in a thread per direction."""
+"""A TCP proxy on the loopback whose every byte may come later, in a thread per direction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 class Proxy:
-    """``delay_s`` may be changed at any time."""
+    """``delay_s`` is of a way forth and back, and may be changed at any time."""
 
     def __init__(self, target: int) -> None:
         self.delay_s = 0.0
@@ -19,6 +19,14 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = [self._listener]
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @contextlib.contextmanager
+    def delayed(self, seconds: float) -> Iterator[None]:
+        self.delay_s = seconds
+        try:
+            yield
+        finally:
+            self.delay_s = 0.0
 
     def close(self) -> None:
         for sock in self._open:

@@ -27,6 +27,8 @@ WORKERS = 2
 LIMIT = 4
 PER_SECOND = 80
 """Requests of the client that counts, over both machines."""
+SLACK_MS = 300.0
+"""More at the 99th percentile, on a machine that runs other things as well; who waited for the store would wait 500 and more."""
 APART_S = 0.055
 IN_A_ROW = 7
 BACK_S = 5.0
@@ -135,20 +137,20 @@ class Pair:
     # --- requests
 
     @contextlib.contextmanager
-    def counted(self, name: str) -> Iterator[None]:
+    def counted(self, name: str, slack_ms: float = SLACK_MS) -> Iterator[None]:
         """None of the client's requests fails in the block, and none waits; the figures are printed."""
         with self.steady.phase(name):
             yield
-        self.check(name)
+        self._check(name, slack_ms)
 
-    def check(self, name: str) -> None:
+    def _check(self, name: str, slack_ms: float) -> None:
         phases = self.steady.report()
         quiet, phase = phases[QUIET], phases[name]
         self.figures.append(f"{name}: {phase}; without: {quiet}")
         print(self.figures[-1])
         assert (quiet.bad, phase.bad) == (0, 0), (quiet.failed, phase.failed)
         assert phase.ok > 0
-        assert phase.p50 < 3 * quiet.p50 + 50 and phase.p99 < 5 * quiet.p99 + 300, self.figures[-1]
+        assert phase.p50 < 3 * quiet.p50 + 50 and phase.p99 < 5 * quiet.p99 + slack_ms, self.figures[-1]
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,69 @@ def _curl(run: Run) -> str:
     return letter
 
 
+def test_machines_of_different_configurations_say_so_and_merge_nothing(both: Pair) -> None:
+    one, two = both.runs
+    config = json.loads(two.file.read_text())
+    other = json.loads(two.file.read_text())
+    other["pools"]["abc"]["backends"].pop()
+    other["pools"]["busy"]["backends"][0]["url"] = "http://127.0.0.1:9"
+    said = "has other pools (different: abc, busy)"
+    two.file.write_text(json.dumps(other))
+    two.signal(signal.SIGHUP)
+    wait_for(
+        "it to be said", lambda: all(said in admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs)
+    )
+    assert said in one.log() and said in two.log()
+    assert f"problem: machine two {said}" in lb_status(one)
+    assert both.cells(two, HELD)[SH_OTHERS] == 0, "the same name of another place is another backend"
+    wait_for("places of its own", lambda: both.cells(one, HELD)[SH_SLICE] == LIMIT, 10)
+    taken = "".join(get(one.port, "/abc").body.decode() for _ in range(12))
+    assert set(taken) == set(LETTERS), "what another machine has not is still served here"
+    two.file.write_text(json.dumps(config))
+    two.signal(signal.SIGHUP)
+    wait_for("all is alike", lambda: not any(admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs))
+    both.wait_until_shared()
+
+
+def test_a_store_fifty_milliseconds_away_slows_no_request(both: Pair, proxy: Proxy) -> None:
+    with both.counted("50 ms away"), proxy.delayed(AWAY_S):
+        for by in (1, 0):
+            both.change(by)
+            for kind in ("machines", "loads", "limits", "operators"):
+                assert both.shared(kind), kind
+            assert both.problems() == ["", ""]
+
+
+def test_a_wall_clock_that_jumps_an_hour_forth_and_back_changes_nothing(both: Pair, wall: WallClock) -> None:
+    workers = [run.wait_for_workers() for run in both.runs]
+    for hours in HOURS:
+        with both.counted(f"clock {hours:+} h"):
+            wall.jump_to(hours * 3600)
+            until = time.monotonic() + JUMPED_S
+            while time.monotonic() < until:
+                for kind in ("machines", "loads", "limits", "operators"):
+                    assert both.shared(kind), kind
+                assert both.problems() == ["", ""]
+            both.change(by=1)
+            wait_for("a line of its log", lambda hours=hours: abs(clock(both.runs[1]) - hours * HOUR) < NEAR)  # type: ignore[misc]
+            both.wait_until_shared(deadline_s=JUMPED_S + 5)
+            _check_limit(both.runs[1])
+    assert [run.wait_for_workers() for run in both.runs] == workers, "nobody was taken for stuck"
+
+
+def clock(run: Run) -> timedelta:
+    """How far the last line of its log is from our clock."""
+    said = re.findall(r"^ts=(\S+)Z ", run.log(), re.MULTILINE)[-1]
+    return datetime.fromisoformat(said + "+00:00") - datetime.now(timezone.utc)
+
+
+def _check_limit(run: Run) -> None:
+    """A place is free of the one that is held: it is given at once, and never more than there are."""
+    started = time.monotonic()
+    assert get(run.port, "/busy/0").status == 200
+    assert time.monotonic() - started < LIMIT
+
+
 def test_a_full_backend_is_503_at_once_and_the_places_of_killed_workers_come_back(both: Pair) -> None:
     one, two = both.runs
     with contextlib.ExitStack() as stack:
@@ -113,73 +176,8 @@ def _hold(client: RawClient, run: Run) -> None:
         assert time.monotonic() < deadline, f"no place of {LIMIT}"
 
 
-def test_machines_of_different_configurations_say_so_and_merge_nothing(both: Pair) -> None:
-    one, two = both.runs
-    config = json.loads(two.file.read_text())
-    other = json.loads(two.file.read_text())
-    other["pools"]["abc"]["backends"].pop()
-    other["pools"]["busy"]["backends"][0]["url"] = "http://127.0.0.1:9"
-    said = "has other pools (different: abc, busy)"
-    two.file.write_text(json.dumps(other))
-    two.signal(signal.SIGHUP)
-    wait_for(
-        "it to be said", lambda: all(said in admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs)
-    )
-    assert said in one.log() and said in two.log()
-    assert f"problem: machine two {said}" in lb_status(one)
-    assert both.cells(two, HELD)[SH_OTHERS] == 0, "the same name of another place is another backend"
-    wait_for("places of its own", lambda: both.cells(one, HELD)[SH_SLICE] == LIMIT, 10)
-    taken = "".join(get(one.port, "/abc").body.decode() for _ in range(12))
-    assert set(taken) == set(LETTERS), "what another machine has not is still served here"
-    two.file.write_text(json.dumps(config))
-    two.signal(signal.SIGHUP)
-    wait_for("all is alike", lambda: not any(admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs))
-    both.wait_until_shared()
-
-
-def test_a_store_fifty_milliseconds_away_slows_no_request(both: Pair, proxy: Proxy) -> None:
-    with both.counted("50 ms away"):
-        proxy.delay_s = AWAY_S
-        for by in (1, 0):
-            both.change(by)
-            for kind in ("machines", "loads", "limits", "operators"):
-                assert both.shared(kind), kind
-            assert both.problems() == ["", ""]
-    proxy.delay_s = 0
-
-
-def test_a_wall_clock_that_jumps_an_hour_forth_and_back_changes_nothing(both: Pair, wall: WallClock) -> None:
-    workers = [run.wait_for_workers() for run in both.runs]
-    for hours in HOURS:
-        with both.counted(f"clock {hours:+} h"):
-            wall.jump_to(hours * 3600)
-            until = time.monotonic() + JUMPED_S
-            while time.monotonic() < until:
-                for kind in ("machines", "loads", "limits", "operators"):
-                    assert both.shared(kind), kind
-                assert both.problems() == ["", ""]
-            both.change(by=1)
-            wait_for("a line of its log", lambda hours=hours: abs(clock(both.runs[1]) - hours * HOUR) < NEAR)  # type: ignore[misc]
-            both.wait_until_shared(deadline_s=JUMPED_S + 5)
-            _check_limit(both.runs[1])
-    assert [run.wait_for_workers() for run in both.runs] == workers, "nobody was taken for stuck"
-
-
-def clock(run: Run) -> timedelta:
-    """How far the last line of its log is from our clock."""
-    said = re.findall(r"^ts=(\S+)Z ", run.log(), re.MULTILINE)[-1]
-    return datetime.fromisoformat(said + "+00:00") - datetime.now(timezone.utc)
-
-
-def _check_limit(run: Run) -> None:
-    """A place is free of the one that is held: it is given at once, and never more than there are."""
-    started = time.monotonic()
-    assert get(run.port, "/busy/0").status == 200
-    assert time.monotonic() - started < LIMIT
-
-
 def test_counters_of_both_machines_over_killed_workers(both: Pair) -> None:
-    """The last one here: what was in flight is gone with its worker."""
+    """The last one here, as the one before: what was in flight is gone with its worker."""
     before = _counted(both)
     loads = [Load(run.port) for run in both.runs]
     choose = random.Random(3).choice
