@@ -16,7 +16,8 @@ from tests.support.waiting import wait_for
 
 SECRET = "s3cret.of-the/store"
 QUOTED = "s3cret.of-the%2Fstore"
-_FILLER = 100
+_FILLERS_PER_S = 100
+"""It looks at its clients between two keys."""
 Step = Callable[[RedisServer, float], None]
 
 
@@ -112,19 +113,18 @@ def _disperse(server: RedisServer, _: float) -> None:
 def _load_slowly(server: RedisServer, seconds: float) -> None:
     """It comes back with all that it had, and takes so long to read it."""
     client = server.client()
-    for number in range(_FILLER):
-        client.set(f"filler:{number}", "x" * 2000)
+    client.mset({f"filler:{number}": "x" * 2000 for number in range(int(seconds * _FILLERS_PER_S))})
     client.save()
     server.kill()
-    delay_us = int(seconds * 1e6 / _FILLER)
+    delay_us = int(1e6 / _FILLERS_PER_S)
     server.start("--key-load-delay", str(delay_us), "--loading-process-events-interval-bytes", "1024")
 
 
-def _wait_until_loaded(server: RedisServer, _: float) -> None:
+def _wait_until_loaded(server: RedisServer, seconds: float) -> None:
     wait_for("it to be loaded", lambda: _is_loaded(server))
     client = server.client()
     client.config_set("key-load-delay", "0")
-    client.delete(*(f"filler:{number}" for number in range(_FILLER)))
+    client.delete(*(f"filler:{number}" for number in range(int(seconds * _FILLERS_PER_S))))
     (Path(server.folder) / "dump.rdb").unlink()
 
 

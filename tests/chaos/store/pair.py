@@ -208,6 +208,7 @@ def pair(
         one = Pair(runs, steady, prefix)
         wait_for("all backends in all orders", lambda: all(_cycle(one, run) == len(LETTERS) for run in runs))
         stack.enter_context(_held(runs[0]))
+        wait_for("something to compare with", lambda: steady.report()[QUIET].ok >= PER_SECOND)
         yield one
         for run in runs:
             assert "Traceback" not in run.log(), run.log()[-5000:]
