@@ -34,11 +34,12 @@ redis.call('HSET', KEYS[2], unpack(ARGV, 6))
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf') -- nobody's: whose it is says so again
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf', 'LIMIT', 0, ARGV[5])) do
   redis.call('ZADD', KEYS[1], now, name) -- our clock was put back
 end
 local alive = {dropped}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[2], '+inf', 'LIMIT', 0, ARGV[5])) do
+for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', now - ARGV[2], 'LIMIT', 0, ARGV[5])) do
   if #name <= 200 then alive[#alive + 1] = name end
 end
 return alive
@@ -70,7 +71,7 @@ class Presence:
         dropped, *alive = self._link.call(lambda client: self._beat(client, ours))
         if int(dropped):
             _log.warning("machines dropped=%d reason='keys of another type are made anew'", int(dropped))
-        names = [str(name) for name in alive if name != ours.name]
+        names = sorted(str(name) for name in alive if name != ours.name)
         said = self._link.call(lambda client: self._ask(client, names))
         found = {name: from_fields(name, fields) for name, fields in zip(names, said, strict=True)}
         self.others = {name: machine for name, machine in found.items() if machine is not None}
