@@ -158,12 +158,11 @@ class AdminApp:
             raise Refused(503, "no_snapshot", attachment.problem)
         probes = controller.roster.last_results()
         refused = str(last_reload(snapshot.config.state.dir) or "")
-        problem = attachment.problem or refused or summary(snapshot.problems)
+        store = describe_store(controller.sync, snapshot.config.state.machine)
+        between = "; ".join(store.get("store", {}).get("problems", ()))
+        problem = attachment.problem or refused or summary(snapshot.problems) or between
         overlay = operator_file.load(snapshot.config.state.dir).overlay
-        return {
-            **describe(snapshot, segment, probes, time.monotonic_ns(), problem, overlay),
-            **describe_store(controller.sync, snapshot.config.state.machine),
-        }
+        return {**describe(snapshot, segment, probes, time.monotonic_ns(), problem, overlay), **store}
 
     # -- changes ----------------------------------------------------------------------------
 

@@ -93,12 +93,14 @@ def describe_store(sync: Sync, own: str) -> Json:
     link = sync.link
     if link is None:
         return {}
-    others: Mapping[str, Any] = getattr(sync.part("presence"), "others", {})
+    presence = sync.part("presence")
+    others: Mapping[str, Any] = getattr(presence, "others", {})
     machines = [
         {"name": one.name, "version": one.version, "generation": one.generation, "workers": one.workers}
         for one in others.values()
     ]
-    store = {"address": str(link.address), "is_up": link.is_up, "problem": link.problem}
+    problems = list(getattr(presence, "problems", ()))
+    store = {"address": str(link.address), "is_up": link.is_up, "problem": link.problem, "problems": problems}
     return {"machine": own, "version": lb.__version__, "machines": machines, "store": store}
 
 

@@ -47,18 +47,33 @@ def show(state: Json) -> None:
         Text(f"generation {state['generation']}  {ready} of {len(state['workers'])} workers ready  "
              f"{state['connections_open']} connections  {state['source']}")
     )  # fmt: skip
-    for problem in dict.fromkeys((state["problem"], *state.get("operator", {}).get("problems", ()))):
+    said = (*state.get("operator", {}).get("problems", ()), *state.get("store", {}).get("problems", ()))
+    for problem in dict.fromkeys((*([] if state["problem"] in "; ".join(said) else [state["problem"]]), *said)):
         if problem:
             console.print(Text(f"problem: {problem}", style="red"))
     if "store" in state:
         console.print(_store(state["store"]))
         console.print(machines_table(state))
+        for text in own_changes(state):
+            console.print(Text(text, style="yellow"))
     console.print(backends_table(state["pools"]))
 
 
 def _store(store: Json) -> Text:
     said = "in use" if store["is_up"] else store["problem"]
     return Text(f"store {store['address']} {said}", style="" if store["is_up"] else "red")
+
+
+def own_changes(state: Json) -> list[str]:
+    """What operators changed here while other machines are as they were."""
+    said = []
+    for name, entry in state.get("operator", {}).get("machine", {}).items():
+        words = [word for word in ("added", "removed") if entry.get(word)]
+        words += [
+            str(entry[key]) if key == "state" else f"{key} {entry[key]}" for key in ("state", "weight") if key in entry
+        ]
+        said.append(f"on this machine only: {name} {', '.join(words) or 'as the file has it'}")
+    return said
 
 
 def machines_table(state: Json) -> Table:

@@ -18,7 +18,7 @@ from lb.controller.periodic import Periodic
 from lb.controller.roster import Roster
 from lb.controller.sync import Sync
 from lb.model import Snapshot
-from lb.state.layout import H_CONTROLLER_BEAT_NS, H_CONTROLLER_PID, H_PROBED_GENERATION, H_STORE
+from lb.state.layout import H_CONTROLLER_BEAT_NS, H_CONTROLLER_PID, H_PROBED_GENERATION, H_STORE, H_STORE_REASON
 from lb.state.segment import Segment
 
 FOLLOW_INTERVAL_S = 0.1
@@ -94,6 +94,7 @@ class Controller:
         if segment is not None:
             segment.header[H_CONTROLLER_PID] = os.getpid()
             segment.header[H_CONTROLLER_BEAT_NS] = time.monotonic_ns()
+            segment.header[H_STORE_REASON] = self.sync.reason
             segment.header[H_STORE] = self.sync.standing
             segment.reap()
             self.roster.look_again()

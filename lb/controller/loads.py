@@ -6,19 +6,62 @@ interval and a round trip; a machine that says nothing for ``_LIFE_MS`` has noth
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from lb.model import Backend, Snapshot
 from lb.state.layout import SH_OTHERS
 from lb.state.segment import Segment
 from lb.state.store.link import Link, StoreError
+from lb.state.store.script import Script
 
 INTERVAL_S = 0.1
 _BACKENDS_PER_S = 10_000
 """Looked at by one loop: above a thousand backends it looks less often, and costs a percent or two of a core at most."""
 _LIFE_MS = 3_000
+_FEWEST_READ = 1_000
+"""Entries of one machine that are read at least; beyond, twice as many as we have backends ourselves."""
+_log = logging.getLogger("lb.store")
+
+_TELL = Script("""
+-- KEYS inflight:ME.  ARGV life ms, 1: what follows is all of it, name, count (0: none any more), ...
+-- Returns whether something else than a hash was there; it is made anew.
+local kind = redis.call('TYPE', KEYS[1]).ok
+local is_other = kind ~= 'hash' and kind ~= 'none'
+if is_other or ARGV[2] == '1' then redis.call('DEL', KEYS[1]) end
+for i = 3, #ARGV, 2 do
+  if ARGV[i + 1] == '0' then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+  else
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return is_other and 1 or 0
+""")
+_HEAR = Script("""
+-- KEYS inflight:MACHINE, ...  ARGV most entries of one that are read.
+-- Returns how many keys and entries nobody understands, and name, count, ... of the others.
+local heard, dropped = {0}, 0
+for _, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  if kind == 'hash' and redis.call('HLEN', key) <= tonumber(ARGV[1]) then
+    local said = redis.call('HGETALL', key)
+    for i = 1, #said, 2 do
+      if #said[i] <= 400 and #said[i + 1] < 10 and string.match(said[i + 1], '^%d+$') then
+        heard[#heard + 1], heard[#heard + 2] = said[i], said[i + 1]
+      else
+        dropped = dropped + 1
+      end
+    end
+  elseif kind ~= 'none' then
+    dropped = dropped + 1
+  end
+end
+heard[1] = dropped
+return heard
+""")
 
 
 class Loads:
@@ -39,6 +82,7 @@ class Loads:
         self._told: dict[str, int] = {}
         self._told_at = float("-inf")
         self._heard_at = float("-inf")
+        self._has_dropped = False
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         self._segment = segment
@@ -67,40 +111,34 @@ class Loads:
         gone = self._told.keys() - now.keys()
         changed = {name: count for name, count in now.items() if self._told.get(name) != count}
         is_due = self._clock() - self._told_at > _LIFE_MS / 3000
-        if not (gone or changed or (now and is_due)):
+        if not (gone or changed or is_due):
             return
-        if is_due:  # all of it: the store may have lost what we think it knows
+        if is_due:  # all of it: the store may have lost what we think it knows, or got it from somebody else
             changed = now
-        self._link.call(lambda client: self._send(client, gone, changed))
+        key, args = self._link.keys.inflight(self._link.name), [_LIFE_MS, int(is_due), *_pairs(gone, changed)]
+        if self._link.call(lambda client: _TELL(client, [key], args)):
+            _log.warning("loads key=%s reason='it was no hash: it is made anew'", key)
         self._told, self._told_at = now, self._clock()
-
-    def _send(self, client: Any, gone: Iterable[str], changed: Mapping[str, int]) -> None:
-        key = self._link.keys.inflight(self._link.name)
-        pipeline = client.pipeline(transaction=False)
-        if gone:
-            pipeline.hdel(key, *gone)
-        if changed:
-            pipeline.hset(key, mapping=dict(changed))
-        pipeline.pexpire(key, _LIFE_MS)
-        pipeline.execute()
 
     def _hear(self) -> dict[str, int]:
         """Sums over the others."""
-        names = list(self._peers())
-        if not names:
+        keys = [self._link.keys.inflight(name) for name in self._peers()]
+        if not keys:
             return {}
+        most = _FEWEST_READ + 2 * len(self._columns)
+        dropped, *said = self._link.call(lambda client: _HEAR(client, keys, [most]))
+        self._say_dropped(int(dropped))
         sums: dict[str, int] = {}
-        for said in self._link.call(lambda client: self._ask(client, names)):
-            for name, count in said.items():
-                if name in self._columns and count.isdigit() and len(count) < 10:
-                    sums[name] = sums.get(name, 0) + int(count)
+        for name, count in zip(said[::2], said[1::2], strict=True):
+            if name in self._columns:
+                sums[name] = sums.get(name, 0) + int(count)
         return sums
 
-    def _ask(self, client: Any, names: list[str]) -> list[dict[str, str]]:
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            pipeline.hgetall(self._link.keys.inflight(name))
-        return [answer if isinstance(answer, dict) else {} for answer in pipeline.execute(raise_on_error=False)]
+    def _say_dropped(self, count: int) -> None:
+        """Once, until all is well again."""
+        if count and not self._has_dropped:
+            _log.warning("loads dropped=%d reason='nobody understands what other machines say'", count)
+        self._has_dropped = count > 0
 
     def _write(self, sums: Mapping[str, int]) -> None:
         assert self._segment is not None
@@ -116,6 +154,15 @@ class Loads:
         if self._segment is not None:
             self._write({})
         self._link.call(lambda client: client.delete(self._link.keys.inflight(self._link.name)))
+
+
+def _pairs(gone: Iterable[str], changed: Mapping[str, int]) -> list[str | int]:
+    words: list[str | int] = []
+    for name in gone:
+        words += [name, 0]
+    for name, count in changed.items():
+        words += [name, count]
+    return words
 
 
 def load_name(pool: str, backend: Backend) -> str:

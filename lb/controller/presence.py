@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import lb
@@ -10,21 +11,38 @@ from lb.model import Snapshot
 from lb.state.layout import H_MACHINES, H_NUMBER
 from lb.state.segment import Segment
 from lb.state.store.link import Link
-from lb.state.store.machines import ALIVE_S, Machine, described, differences, from_fields, to_fields
+from lb.state.store.machines import ALIVE_S, FIELDS, Machine, described, differences, from_fields, to_fields
 from lb.state.store.script import Script
 
 _FORGET_MS = 60_000
+_MOST_MACHINES = 1_000
+_MOST_SAID = 20
 _log = logging.getLogger("lb.store")
 
 _BEAT = Script("""
--- KEYS machines, machine:ME.  ARGV me, alive ms, forget ms, life ms, field, value, ...  Returns who is alive.
+-- KEYS machines, machine:ME.  ARGV me, alive ms, forget ms, life ms, most, field, value, ...
+-- Returns how many keys were of another type (they are made anew), and who is alive.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[2], unpack(ARGV, 5))
+local dropped = 0
+for i, type in ipairs({'zset', 'hash'}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= type and found ~= 'none' then dropped = dropped + 1 end
+  if found ~= type or type == 'hash' then redis.call('DEL', KEYS[i]) end
+end
+redis.call('HSET', KEYS[2], unpack(ARGV, 6))
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
-return redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[2], '+inf')
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf') -- nobody's: whose it is says so again
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf', 'LIMIT', 0, ARGV[5])) do
+  redis.call('ZADD', KEYS[1], now, name) -- our clock was put back
+end
+local alive = {dropped}
+for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', now - ARGV[2], 'LIMIT', 0, ARGV[5])) do
+  if #name <= 200 then alive[#alive + 1] = name end
+end
+return alive
 """)
 
 
@@ -50,26 +68,30 @@ class Presence:
     def round(self) -> None:
         ours, segment = self._ours, self._segment
         assert ours is not None and segment is not None
-        alive = self._link.call(lambda client: self._beat(client, ours))
-        names = [name for name in alive if name != ours.name]
+        dropped, *alive = self._link.call(lambda client: self._beat(client, ours))
+        if int(dropped):
+            _log.warning("machines dropped=%d reason='keys of another type are made anew'", int(dropped))
+        names = sorted(str(name) for name in alive if name != ours.name)
         said = self._link.call(lambda client: self._ask(client, names))
         found = {name: from_fields(name, fields) for name, fields in zip(names, said, strict=True)}
         self.others = {name: machine for name, machine in found.items() if machine is not None}
         segment.header[H_MACHINES] = 1 + len(names)
         segment.header[H_NUMBER] = 1 + sum(1 for name in names if name < ours.name)
-        self._report(differences(ours, self.others))
+        unread = [f"machine {name} says nothing that we understand" for name in names if name not in self.others]
+        self._report((*differences(ours, self.others), *unread[:_MOST_SAID]))
 
-    def _beat(self, client: Any, ours: Machine) -> list[str]:
+    def _beat(self, client: Any, ours: Machine) -> list[Any]:
         keys = self._link.keys
         fields: list[str | int] = [word for pair in to_fields(ours).items() for word in pair]
-        args: list[str | int] = [ours.name, int(ALIVE_S * 1000), _FORGET_MS, 5000, *fields]
-        return [str(name) for name in _BEAT(client, [keys.machines, keys.machine(ours.name)], args)]
+        args: list[str | int] = [ours.name, int(ALIVE_S * 1000), _FORGET_MS, 5000, _MOST_MACHINES, *fields]
+        return list(_BEAT(client, [keys.machines, keys.machine(ours.name)], args))
 
-    def _ask(self, client: Any, names: list[str]) -> list[dict[str, str]]:
+    def _ask(self, client: Any, names: list[str]) -> list[Sequence[str | None]]:
         pipeline = client.pipeline(transaction=False)
         for name in names:
-            pipeline.hgetall(self._link.keys.machine(name))
-        return [answer if isinstance(answer, dict) else {} for answer in pipeline.execute(raise_on_error=False)]
+            pipeline.hmget(self._link.keys.machine(name), FIELDS)
+        nothing = [None] * len(FIELDS)
+        return [said if isinstance(said, list) else nothing for said in pipeline.execute(raise_on_error=False)]
 
     def _report(self, problems: tuple[str, ...]) -> None:
         """One line per change."""

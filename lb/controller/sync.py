@@ -17,7 +17,7 @@ from lb.model import Snapshot, State
 from lb.state.layout import STORE_DOWN, STORE_NONE, STORE_UP
 from lb.state.segment import Segment
 from lb.state.store.keys import Keys
-from lb.state.store.link import Link, StoreError
+from lb.state.store.link import Link, StoreDown, StoreError
 from lb.state.store.news import News
 
 _log = logging.getLogger("lb.store")
@@ -50,6 +50,8 @@ class Part(Protocol):
 class _Running:
     part: Part
     loop: Periodic
+    problem: str = ""
+    """What the store said to its last round, if that was for this part alone."""
 
 
 class Sync:
@@ -68,6 +70,11 @@ class Sync:
         if self.link is None:
             return STORE_NONE
         return STORE_UP if self.link.is_up else STORE_DOWN
+
+    @property
+    def reason(self) -> int:
+        """Why the store is down, one of ``lb.state.standing``'s numbers."""
+        return self.link.reason if self.link is not None else 0
 
     def part(self, name: str) -> Part | None:
         """The one of that name that runs; None while there is no store."""
@@ -95,7 +102,8 @@ class Sync:
         link.start()
 
     def _made(self, part: Part) -> _Running:
-        return _Running(part, Periodic(f"store {part.name}", lambda: _round(part)))
+        running = _Running(part, Periodic(f"store {part.name}", lambda: _round(running)))
+        return running
 
     def stop(self) -> None:
         """End all loops; the segment keeps what they wrote."""
@@ -110,11 +118,17 @@ class Sync:
         self._running = []
 
 
-def _round(part: Part) -> float:
+def _round(running: _Running) -> float:
+    part, problem = running.part, ""
     try:
         part.round()
-    except StoreError as error:
+    except StoreDown as error:
         _log.debug("part=%s %s", part.name, error)  # the link has said it, once
+    except StoreError as error:
+        problem = str(error)
+    if problem and problem != running.problem:
+        _log.warning("part=%s problem=%s", part.name, problem)
+    running.problem = problem
     return part.interval_s
 
 

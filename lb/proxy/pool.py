@@ -25,8 +25,8 @@ from lb.proxy.cells import Cells
 from lb.proxy.eligible import Eligible, Standing, everybody
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
-from lb.proxy.regions import RegionalPolicies, without_region
 from lb.proxy.probing import Prober
+from lb.proxy.regions import RegionalPolicies, without_region
 from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget

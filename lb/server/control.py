@@ -16,8 +16,9 @@ from lb.proxy.exchange import Exchange
 from lb.proxy.forward import forward
 from lb.proxy.pool import LivePool
 from lb.proxy.routes import Local
-from lb.state.layout import CONTROL_SOCKET, H_CONTROLLER_BEAT_NS, H_STORE, STORE_DOWN
+from lb.state.layout import CONTROL_SOCKET, H_CONTROLLER_BEAT_NS, H_STORE, H_STORE_REASON, STORE_DOWN
 from lb.state.segment import Segment
+from lb.state.standing import reason_text
 
 TIMEOUT_S = 5.0
 """Its socket is held by the supervisor: with the controller dead nobody would answer for long."""
@@ -69,7 +70,8 @@ def store_problem(segment: Segment) -> str:
     """What being without the store means, for people; empty while it is in use or none is configured."""
     if segment.header[H_STORE] != STORE_DOWN:
         return ""
-    return "the store is not in use: round robin, loads and limits are this machine's own"
+    reason = reason_text(segment.header[H_STORE_REASON])
+    return f"the store is not in use, it {reason}: round robin, loads and limits are this machine's own"
 
 
 def _silence_s(segment: Segment) -> float:

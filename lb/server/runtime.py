@@ -20,12 +20,12 @@ from lb.config import snapshot as snapshots
 from lb.config.usable_policies import is_regional, usable_policies
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Pool, Route, Snapshot, summary
+from lb.model import Backend, Pool, Route, Snapshot, summary
 from lb.policies.subset import place_of_name, place_of_number
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
 from lb.proxy.answer import Answer
-from lb.proxy.cells import CellDirectory
+from lb.proxy.cells import CellDirectory, Cells
 from lb.proxy.connection import Entrance
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
@@ -37,7 +37,8 @@ from lb.proxy.regions import RegionalPolicies, Regions
 from lb.proxy.resolver import Resolver
 from lb.proxy.router import Router, StrictRouter
 from lb.proxy.routes import LiveRoute, local_action
-from lb.server import control
+from lb.server import coming, control
+from lb.server.coming import MemberKey
 from lb.server.geo import GeoLocator
 from lb.server.local_tickets import LocalTickets
 from lb.server.missed import Missed
@@ -54,9 +55,6 @@ from lb.state.tickets import Tickets
 SEGMENT_CHECK_S = 1.0
 _CURSORS = {"round_robin": SH_CURSOR, "weighted_round_robin": SH_CURSOR_WEIGHTED}
 _log = logging.getLogger("lb.runtime")
-
-MemberKey = tuple[Any, ...]
-"""Pool, id and place of a backend: what must be the same for its connections and its latency to go on over a reload."""
 
 
 class Runtime:
@@ -95,6 +93,10 @@ class Runtime:
         self._usable: dict[str, set[str]] = {}
         self._prepared = self._first_generation
         self._preparing: Any = None
+        self._coming: dict[MemberKey, Member] = {}
+        """Members that the next composition may need."""
+        self._next: Snapshot | None = None
+        self._cells: CellDirectory | None = None
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
 
@@ -154,7 +156,9 @@ class Runtime:
             return
         kept, members = self.snapshot, self._members
         try:
-            snapshot = snapshots.read(self.snapshot_path)
+            ready, self._next = self._next, None
+            is_ready = ready is not None and ready.generation == generation
+            snapshot = ready if ready is not None and is_ready else snapshots.read(self.snapshot_path)
             if snapshot.generation == kept.generation:  # the header is ahead of the file
                 self._missed = self._missed.once_more(generation, now)
                 return
@@ -187,14 +191,30 @@ class Runtime:
     def _has_to_prepare(self, snapshot: Snapshot) -> bool:
         """Whether it names hosts whose addresses nobody has asked for: that is done first, once, for a bounded time,
         so that no backend is without an address only because it is new. A name that does not resolve delays one
-        reload, not each."""
+        reload, not each. Or whether it has so many new members that they are made beside requests."""
         if snapshot.generation == self._prepared:
             return False
         self._prepared = snapshot.generation
-        if self._resolver.knows_all(snapshot.config.pools):
+        new = coming.new_of(snapshot.config.pools, self._members)
+        if len(new) <= coming.FEW and self._resolver.knows_all(snapshot.config.pools):
             return False
-        self._preparing = gevent.spawn(self._resolver.prepare, snapshot.config.pools)
+        self._preparing = gevent.spawn(self._prepare, snapshot, new if len(new) > coming.FEW else [])
         return True
+
+    def _prepare(self, snapshot: Snapshot, new: list[coming.New]) -> None:
+        self._resolver.prepare(snapshot.config.pools)
+        try:
+            self.segment.refresh()
+            self._cells = CellDirectory(snapshot.columns, self.segment, self.slot, self._cells)
+            self._coming |= coming.made(new, self._cells, self._member)
+            self._next = snapshot
+        except (OSError, ValueError, SegmentError) as error:  # the composition meets it as well, and says so
+            _log.debug("generation=%d error=%s", snapshot.generation, error)
+
+    def _member(self, backend: Backend, pool: Pool, cells: Cells) -> Member:
+        member = Member(backend, pool, cells, self.hub)
+        member.addresses = self._resolver.known(backend)
+        return member
 
     def _rejoin(self) -> None:
         """The segment was deleted, replaced or damaged: count in a new one."""
@@ -216,11 +236,11 @@ class Runtime:
         """Builds the cores of the current snapshot; members whose backend did not change live on."""
         config = self.snapshot.config
         self.trusted = TrustedProxies(config.trusted_proxies, makes_traces=config.traceparent)
-        cells = CellDirectory(self.snapshot.columns, self.segment, self.slot)
+        cells = self._cells = CellDirectory(self.snapshot.columns, self.segment, self.slot, self._cells)
         self._usable = usable_policies(config)
         self._locator.follow(config.geo, config.state.dir)
         self._regions = Regions(config.geo, self._locator.place_of, cells.of("worker")) if config.geo else None
-        old_members, self._members = self._members, {}
+        old_members, self._members, self._coming = self._coming | self._members, {}, {}
         built_in = control.control_pool(config.state.dir)
         pools = {pool.id: self._live_pool(pool, cells, old_members) for pool in (*config.pools, built_in)}
         kept = set(map(id, self._members.values()))
@@ -265,15 +285,15 @@ class Runtime:
         members = []
         hears_load = "adaptive" in self._usable.get(pool.id, ())
         for backend in pool.backends:
-            key = (pool.id, backend.id, *backend.place)
+            key = coming.member_key(pool, backend)
             column = cells.of(f"backend:{pool.id}/{backend.id}")
             member = old.get(key)
             if member is None or member.pool.tls != pool.tls:
-                member = Member(backend, pool, column, self.hub)
-                member.addresses = self._resolver.known(backend)
+                member = self._member(backend, pool, column)
             else:
                 member.backend, member.pool = backend, pool
-                member.use_cells(column)
+                if member.shared is not column.shared:
+                    member.use_cells(column)
             member.hears_load = hears_load
             self._members[key] = member
             members.append(member)

@@ -19,6 +19,8 @@ from lb.model import Backend, BackendState, Config, Pool
 
 STATES = ("ready", "drain", "disabled")
 MAX_ENTRY_BYTES = 16 << 10
+_MOST_SHOWN, _SHOWN_CHARACTERS = 20, 100
+"""Of the names of entries that cannot be read."""
 _MAX_GENERATION = 1 << 53
 """What a number of Lua or JSON still counts in steps of one."""
 _known_state = checks.one_of(*STATES)
@@ -129,7 +131,9 @@ def decode_entries(said: Mapping[str, str]) -> tuple[dict[str, Entry], tuple[str
             found[name] = decode_entry(text)
         except ValueError:
             corrupt.append(name)
-    return found, tuple(sorted(corrupt))
+    shown = sorted(name[:_SHOWN_CHARACTERS] for name in corrupt)
+    more = (f"... and {len(shown) - _MOST_SHOWN} more",) if len(shown) > _MOST_SHOWN else ()
+    return found, (*shown[:_MOST_SHOWN], *more)
 
 
 def checked_name(name: str) -> str:

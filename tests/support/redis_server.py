@@ -50,10 +50,10 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Returns when it answers."""
+    def start(self, *once: str) -> None:
+        """Returns when it answers. ``once``: further options, for this start."""
         argv = [redis_server_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder]
-        argv += ["--save", "", "--appendonly", "no", *self.options]
+        argv += ["--save", "", "--appendonly", "no", *self.options, *once]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -69,7 +69,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def client(self, **options: Any) -> Redis:
-        return Redis(port=self.port, decode_responses=True, **options)
+        return Redis(port=self.port, decode_responses=True, encoding_errors="replace", **options)
 
     def kill(self) -> None:
         """As a crash would."""

@@ -51,6 +51,7 @@ def _options(address: StoreAddress, name: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
         "decode_responses": True,
+        "encoding_errors": "replace",
         "client_name": name,
         **_tls(address),
     }

@@ -21,8 +21,14 @@ MARGIN_S = 0.5
 
 _TAKE = Script("""
 -- KEYS lease, fence.  ARGV me, ttl ms, highest token known.  Returns our token, or 0 while somebody else holds it.
-local owner, token = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+)$')
-local fence = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
+local function text(key) -- what is of another type, or no number, counts as lost
+  if redis.call('TYPE', key).ok ~= 'string' then return '' end
+  return redis.call('GET', key)
+end
+local owner, token = string.match(text(KEYS[1]), '^(%S+) (%d+)$')
+local found = text(KEYS[2])
+local fence = #found < 16 and tonumber(string.match(found, '^%d+$')) or 0
+if token and #token > 15 then owner = nil end
 if owner and owner ~= ARGV[1] then return 0 end
 if owner and tonumber(token) == fence then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -35,12 +41,12 @@ return new
 """)
 _GIVE_UP = Script("""
 -- KEYS lease.  ARGV `me token`.
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """)
 _CHECK = Script("""
 -- KEYS fence.  ARGV token.
-return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
+return redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 """)
 
 

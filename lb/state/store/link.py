@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,37 +22,49 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,
     DataError,
+    MasterDownError,
     MaxConnectionsError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     TimeoutError,
 )
 
 from lb.config.store_url import StoreAddress
+from lb.state import standing
 from lb.state.store.client import connect
 from lb.state.store.keys import SCHEMA, Keys
 
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
 """Half of it on average, and what was lost is told again at once: well under the 5 s in which a store that is back is in use again."""
+CHECK_S = 1.0
+"""Keys may be lost, or of a newer program, while the link is up."""
 T = TypeVar("T")
 _log = logging.getLogger("lb.store")
 
-_MEANINGS: tuple[tuple[type[Exception], str], ...] = (
-    (AuthenticationError, "refuses our user or password"),
-    (AuthorizationError, "refuses our user or password"),
-    (NoPermissionError, "does not let our user do this"),
-    (OutOfMemoryError, "is full (maxmemory)"),
-    (ReadOnlyError, "is a read-only replica"),
-    (BusyLoadingError, "is still loading its data"),
-    (ClusterDownError, "is a cluster that is down"),
-    (MaxConnectionsError, "cannot be asked: too many calls are under way"),
-    (TimeoutError, "does not answer in time"),
-    (ConnectionError, "cannot be reached"),
+_MEANINGS: tuple[tuple[type[Exception], int], ...] = (
+    (AuthenticationError, standing.LOGIN),
+    (AuthorizationError, standing.LOGIN),
+    (NoPermissionError, standing.RIGHTS),
+    (OutOfMemoryError, standing.FULL),
+    (ReadOnlyError, standing.READ_ONLY),
+    (BusyLoadingError, standing.LOADING),
+    (ClusterDownError, standing.CLUSTER),
+    (MaxConnectionsError, standing.BUSY),
+    (TimeoutError, standing.SILENT),
+    (ConnectionError, standing.GONE),
+    (RedisClusterException, standing.GONE),
+    (OSError, standing.GONE),
 )
 """First match wins. Each of them takes the link down: what fails for one call fails for all."""
+_WORDS = (("CERTIFICATE_VERIFY_FAILED", standing.TRUST), ("max number of clients", standing.CLIENTS))
+"""What has no class of its own."""
+_OF_ALL = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+"""Answers that concern the store as a whole as well."""
+_FAILURES = (RedisError, RedisClusterException, OSError)
 
 
 class StoreError(Exception):
@@ -60,6 +73,10 @@ class StoreError(Exception):
 
 class StoreDown(StoreError):
     """The link is down, or went down with this call."""
+
+
+class _OtherKeys(Exception):
+    """The keys are not of a version that we know."""
 
 
 class Link:
@@ -72,9 +89,12 @@ class Link:
         self.is_up = False
         self.problem = "has not been reached yet"
         """What is wrong, behind "the store ADDRESS"; empty while it is up."""
+        self.reason = standing.UNREACHED
+        """The same in short, a number of ``lb.state.standing``; of the last time while it is up."""
         self.on_up: list[Callable[[], None]] = []
         self._client: Any = None
         self._delay_s = FIRST_RETRY_S
+        self._checked_at = float("-inf")
         self._greenlet: Any = None
 
     def __repr__(self) -> str:
@@ -103,45 +123,50 @@ class Link:
         client = self._client
         try:
             return step(client)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             if client is not self._client:  # closed under us: what was wrong with it has been said
                 raise StoreDown(f"the store {self.address} went away") from error
-            text = self._text(error)
             if self.is_about_one_call(error):
-                raise StoreError(text) from error
-            self._down(text)
-            raise StoreDown(f"the store {self.address} {text}") from error
+                raise StoreError(self._text(error)) from error
+            self._down(error)
+            raise StoreDown(f"the store {self.address} {self.problem}") from error
 
     @staticmethod
     def is_about_one_call(error: Exception) -> bool:
         """Not of the store as a whole."""
-        is_known = isinstance(error, tuple(kind for kind, _ in _MEANINGS))
-        return isinstance(error, (ResponseError, DataError, NoScriptError)) and not is_known
+        is_known = isinstance(error, (MasterDownError, *(kind for kind, _ in _MEANINGS)))
+        is_of_all = is_known or str(error).startswith(_OF_ALL)
+        return isinstance(error, (ResponseError, DataError, NoScriptError)) and not is_of_all
 
     def _text(self, error: Exception) -> str:
-        found = next((text for kind, text in _MEANINGS if isinstance(error, kind)), "")
-        said = _shown(error, self.address.password, self.address.sentinel_password)
-        return f"{found} ({said})" if found else said
+        reason, said = _reason(error), _shown(error, self.address.password, self.address.sentinel_password)
+        return f"{standing.REASONS[reason]} ({said})" if reason != standing.OTHER else said
 
-    def _down(self, text: str) -> None:
+    def _down(self, error: Exception) -> None:
+        text = self._text(error)
         if self.is_up or self.problem != text:
             _log.warning("store=%s state=down reason=%s", self.address, text)
-        self.is_up, self.problem = False, text
+        self.is_up, self.problem, self.reason = False, text, _reason(error)
 
     def _run(self) -> None:
         while True:
-            if not self.is_up:
-                self._try()
+            try:
+                if not self.is_up:
+                    self._try()
+                elif time.monotonic() - self._checked_at > CHECK_S:
+                    self._check_again()
+            except Exception as error:  # noqa: BLE001  the outer edge of a loop that has to go on
+                _log.exception("store=%s the attempt failed", self.address)
+                self._failed(error)
             gevent.sleep(self._delay_s * (0.5 + random.random() / 2) if not self.is_up else FIRST_RETRY_S)
 
     def _try(self) -> None:
         try:
             # The client before is let go of, not closed: others may be in a call on it, which its time-out ends.
             self._client = connect(self.address, self.name)
-            self._check_schema(self._client.set(self.keys.schema, SCHEMA, nx=True, get=True))
-        except (RedisError, OSError, ValueError) as error:
-            self._down(self._text(error))
-            self._delay_s = min(2 * self._delay_s, LAST_RETRY_S)
+            self._check_schema(self._client)
+        except (*_FAILURES, _OtherKeys) as error:
+            self._failed(error)
             return
         self._delay_s = FIRST_RETRY_S
         self.is_up, self.problem = True, ""
@@ -149,9 +174,34 @@ class Link:
         for told in self.on_up:
             told()
 
-    def _check_schema(self, found: str | None) -> None:
-        if found is not None and (not found.isdigit() or int(found) > SCHEMA):
-            raise ValueError(f"has keys of version {found}, this program knows {SCHEMA}: update this machine")
+    def _failed(self, error: Exception) -> None:
+        self._down(error)
+        self._delay_s = min(2 * self._delay_s, LAST_RETRY_S)
+
+    def _check_again(self) -> None:
+        try:
+            self._asked(self._check_schema)
+        except StoreError as error:
+            _log.debug("check: %s", error)  # if it took the link down it has been said
+        except _OtherKeys as error:
+            self._failed(error)
+
+    def _check_schema(self, client: Any) -> None:
+        """_OtherKeys if they are another program's."""
+        self._checked_at = time.monotonic()
+        key = self.keys.schema
+        try:
+            found = client.set(key, SCHEMA, nx=True, get=True)
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            raise _OtherKeys(f"{key} is not text: delete it if no other machine needs it") from error
+        if found is None or found == str(SCHEMA):
+            return
+        if len(found) > 9 or not (found.isascii() and found.isdigit()):
+            raise _OtherKeys(f"{key} is {found[:20]!r}, which is no version: delete it if no other machine needs it")
+        if int(found) > SCHEMA:
+            raise _OtherKeys(f"version {found}, this program knows {SCHEMA}: update this machine")
 
     def _close(self) -> None:
         client, self._client = self._client, None
@@ -162,6 +212,16 @@ class Link:
     def listener(self) -> Any:
         """A subscription of its own connection. StoreDown while the link is down."""
         return self.call(lambda client: client.pubsub(ignore_subscribe_messages=True))
+
+
+def _reason(error: Exception) -> int:
+    if isinstance(error, _OtherKeys):
+        return standing.VERSION
+    text = str(error)
+    spoken = next((reason for word, reason in _WORDS if word in text), None)
+    if spoken is not None:
+        return spoken
+    return next((reason for kind, reason in _MEANINGS if isinstance(error, kind)), standing.OTHER)
 
 
 def _shown(error: Exception, *secrets: str) -> str:

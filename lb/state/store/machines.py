@@ -15,6 +15,10 @@ from lb.model import Config, Pool
 
 ALIVE_S = 3.0
 """Heard of within this time: three beats."""
+FIELDS = ("version", "generation", "workers", "pools")
+"""Of a machine's hash."""
+_MOST_POOLS_BYTES = 1 << 20
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +64,23 @@ def to_fields(machine: Machine) -> dict[str, str]:
     }
 
 
-def from_fields(name: str, fields: Mapping[str, str]) -> Machine | None:
-    """None if that machine has said nothing (yet), or nothing that we understand."""
+def from_fields(name: str, said: Sequence[str | None]) -> Machine | None:
+    """``said``: by ``FIELDS``. None if that is nothing that we understand."""
+    version, generation, workers, pools_text = (text or "" for text in said)
     try:
-        pools = json.loads(fields["pools"])
+        pools = json.loads(pools_text) if len(pools_text) <= _MOST_POOLS_BYTES else None
         if not isinstance(pools, dict):
             return None
-        known = {str(pool): str(value) for pool, value in pools.items()}
-        return Machine(name, fields["version"], int(fields["generation"]), int(fields["workers"]), known)
-    except (KeyError, ValueError, RecursionError):
+        known = {str(pool)[:100]: str(value)[:100] for pool, value in pools.items()}
+        return Machine(name, version[:100], _number(generation), _number(workers), known)
+    except (ValueError, RecursionError):
         return None
+
+
+def _number(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"{len(text)} digits")
+    return int(text)
 
 
 def differences(ours: Machine, others: Mapping[str, Machine]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class News:
         self._link = link
         self._handlers = handlers
         self._greenlet: Any = None
+        self._has_junk = False
 
     def start(self) -> None:
         if self._greenlet is None:
@@ -73,4 +74,10 @@ class News:
             try:
                 handler(words)
             except (ValueError, IndexError):
-                _log.warning("news=%r is not understood", message["data"])
+                self._pass_over(str(message["data"]))
+
+    def _pass_over(self, data: str) -> None:
+        """Once: whoever sends one such sends more."""
+        if not self._has_junk:
+            _log.warning("news=%r is not understood; neither may be more of it", data[:100])
+        self._has_junk = True

@@ -10,17 +10,17 @@
 -- where it knows nothing the order begins with its run.
 local LIMIT = 1e14
 local LIFE_MS = 24 * 3600 * 1000
-local MOST_FIELDS = 512 -- of machines that came and went; then all but ours are forgotten, who was in doubt may be wrong by a run
+local MOST_FIELDS = 512 -- of machines that came and went, or anybody's; then all but ours are forgotten, who was in doubt may be wrong by a run
 
 local function number(text)
   if text and #text <= 14 and string.match(text, '^%d+$') then return tonumber(text) end
 end
 
-local function prune(key, ours)
+local function prune(key, ours) -- version and ticket are written after it
   if redis.call('HLEN', key) <= MOST_FIELDS then return end
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, 3) == 'by ' and field ~= ours then redis.call('HDEL', key, field) end
-  end
+  local own = redis.call('HGET', key, ours)
+  redis.call('DEL', key)
+  redis.call('HSET', key, ours, own)
 end
 
 local function shown(n) return string.format('%.0f', n) end

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -18,13 +16,11 @@ import pytest
 
 from lb.state.layout import SH_CYCLE
 from lb.state.segment import Segment
-from lb.supervisor.spawn import Program, spawn
 from tests.chaos.process.running import SLACK, Run
-from tests.support.ports import free_ports
+from tests.support.lettered import LETTERS, is_in_order, lettered_backends
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.waiting import wait_for
 
-LETTERS = "ABC"
 MACHINES, WORKERS = 2, 2
 APART_S = 0.050
 BACK_S = 5.0
@@ -90,7 +86,7 @@ class Cluster:
 
     def wait_until_strict(self) -> None:
         taken = self.spaced(IN_A_ROW)
-        while not _is_strict(taken[-IN_A_ROW:]):
+        while not is_in_order("".join(taken[-IN_A_ROW:])):
             assert len(taken) < MOST_BEFORE + IN_A_ROW, taken
             taken += self.spaced(1)
 
@@ -118,33 +114,6 @@ def _apart() -> None:
         time.sleep(APART_S)
         if time.monotonic() - started < 1.2 * APART_S:
             return
-
-
-def _is_strict(taken: Sequence[str]) -> bool:
-    first = LETTERS.index(taken[0])
-    return all(letter == LETTERS[(first + i) % len(LETTERS)] for i, letter in enumerate(taken))
-
-
-@contextmanager
-def lettered_backends() -> Iterator[list[int]]:
-    ports = free_ports(len(LETTERS))
-    pids = [
-        spawn(Program((sys.executable, "-m", "tests.support.lettered_backend", str(port), letter), os.environ))
-        for port, letter in zip(ports, LETTERS, strict=True)
-    ]
-    try:
-        for port in ports:
-            wait_for("a backend", lambda port=port: _answers(port))  # type: ignore[misc]
-        yield ports
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -187,10 +156,10 @@ def _run(folder: Path, name: str, server: RedisServer, backends: Sequence[int]) 
 def test_far_enough_apart_they_are_in_order_whoever_gets_them(cluster: Cluster) -> None:
     for _ in range(SLACK):  # tries: 50 ms are little where much else runs
         taken = [cluster.ask(cluster.runs[i % MACHINES]) for i in range(13)]
-        if _is_strict(taken):
+        if is_in_order("".join(taken)):
             break
         cluster.wait_until_strict()
-    assert _is_strict(taken), taken
+    assert is_in_order("".join(taken)), taken
 
 
 def test_shares_are_even_and_after_a_burst_they_are_in_order_again(cluster: Cluster) -> None:

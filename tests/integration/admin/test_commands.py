@@ -184,6 +184,7 @@ def test_two_machines_and_a_store_that_goes_and_comes(tmp_path: Path, ports: lis
             alone = lb(runs[0], "backend", "ready", "web", "one")
             assert "this machine" in alone.stdout and "warning: changed on this machine only" in alone.stderr
             assert [one.states()["one"][0] for one in runs] == ["ready", "drain"]
+            assert "on this machine only: web/one ready" in done(runs[0], "status")
             server.start()
             assert "all machines" in _when_up(runs[1], "disable", "web", "one")
             _all_have(runs, "disabled")

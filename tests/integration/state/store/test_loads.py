@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_junk_of_others_is_passed_over(start: Start, server: RedisServer) -> Non
     until(lambda: a.segment.header[H_MACHINES] == 2)
     client = server.client()
     for name, fields in {"x": {"web/b0@127.0.0.1:1": "-5", "": "7"}, "y": {"web/b0@127.0.0.1:1": "1" * 40}}.items():
-        client.zadd("{t}:machines", {name: 9e15})
+        client.zadd("{t}:machines", {name: (time.time() + 20) * 1000})
         client.hset("{t}:machine:" + name, mapping={"version": "1", "generation": "1", "workers": "1", "pools": "{}"})
         client.hset("{t}:inflight:" + name, mapping=fields)
     client.set("{t}:inflight:b", "not a hash")
