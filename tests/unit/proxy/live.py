@@ -21,6 +21,7 @@ from lb.proxy.member import Member, literal_address
 from lb.proxy.pool import LivePool
 from lb.proxy.regions import RegionalPolicies, Regions
 from lb.proxy.stream import Stream
+from lb.state.clients import Clients, private_table
 from lb.state.columns import region_column
 from tests.support.scripted import FakeClock, FakeSegment, directory, head_of, pair
 
@@ -82,12 +83,14 @@ def live_pool(
     made = [Member(one, pool, cells.of(name), gevent.get_hub()) for one, name in zip(members, names, strict=True)]
     for member in made:
         member.addresses = literal_address(member.backend)
-    return LivePool(
+    live = LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
         on_store_loss,
         regional=None if regions is None else RegionalPolicies(pool, regions, cells.of),
         standing=standing,
     )  # fmt: skip
+    live.clients = Clients("web", [one.id for one in members], pool.remember_s, private_table)
+    return live
 
 
 @contextlib.contextmanager
