@@ -90,7 +90,7 @@ def _contract(reading: Reading, requests: int) -> Iterator[Family]:
     inflight = sum(route.inflight for route in reading.routes)
     yield Family("load_balancer_requests_total", "counter", "Requests of clients that are over", (), [((), requests)])
     yield algorithms.durations("load_balancer_response_duration_seconds", "Time until the answer's end, by policy")
-    yield algorithms.counter("load_balancer_algo_requests_total", "Requests that are over, by policy", C_COUNT)
+    yield algorithms.counter("load_balancer_algo_requests_total", "Requests answered, by policy", C_COUNT)
     yield Family("load_balancer_active_connections", "gauge", "Requests to pools under way now", (), [((), inflight)])
 
 
@@ -124,7 +124,7 @@ def _backends(backends: Sequence[Counted], now_ns: int) -> Iterator[Family]:
 
 def _routes(routes: Sequence[Counted]) -> Iterator[Family]:
     rows = Rows(("route",), routes)
-    yield rows.split("lb_route_requests_total", "Requests that are over, by class of the answer", "code", CODES)
+    yield rows.split("lb_route_requests_total", "Requests answered, by class of the answer", "code", CODES)
     yield rows.durations("lb_route_request_duration_seconds", "Time until the answer's end")
     yield rows.inflight("lb_route_inflight", "Requests to pools under way now")
     yield rows.split("lb_route_bytes_total", "Bytes of bodies from (in) and to (out) clients", "direction", DIRECTIONS)

@@ -108,15 +108,26 @@ class Core:
         style: ErrorStyle = exchange.route.route.error_style if exchange.route else "json"
         return error_answer(reason, style, exchange.told_id)
 
+    def count(self, exchange: Exchange) -> None:
+        """Counts a request whose answer is about to be sent, exactly once and before ``record``: whoever gets an answer
+        was counted, whatever becomes of this process."""
+        live = exchange.route
+        counters = (self._unrouted if live is None else live.cells).counters
+        counters[C_COUNT] += 1
+        status_cell = C_STATUS + exchange.status // 100
+        if 1 <= status_cell <= 5:
+            counters[status_cell] += 1
+        if exchange.policy:
+            self._algo_cells[exchange.policy].counters[C_COUNT] += 1
+
     def record(self, exchange: Exchange) -> None:
-        """Counts and logs a request that is over. Exactly once per request."""
+        """Measures and logs a request that is over. Exactly once per request."""
         exchange.ended = ended = monotonic()
         if exchange.is_answering:
             exchange.release()
         microseconds = int((ended - exchange.started) * 1e6)
         in_bucket = C_BUCKETS + bisect_left(BUCKET_BOUNDS_US, microseconds)
         live = exchange.route
-        status_cell = C_STATUS + exchange.status // 100
         if live is not None:
             cells = live.cells
             if live.pool is not None:
@@ -124,9 +135,6 @@ class Core:
         else:
             cells = self._unrouted
         counters = cells.counters
-        counters[C_COUNT] += 1
-        if 1 <= status_cell <= 5:
-            counters[status_cell] += 1
         counters[C_DURATION_US] += microseconds
         counters[in_bucket] += 1
         counters[C_BYTES_OUT] += exchange.bytes_out
@@ -144,7 +152,6 @@ class Core:
             member.counters[C_BYTES_IN] += exchange.bytes_in
         if exchange.policy:
             algo = self._algo_cells[exchange.policy].counters
-            algo[C_COUNT] += 1
             algo[C_DURATION_US] += microseconds
             algo[in_bucket] += 1
         exchange.upload = None  # it knows its exchange: only the collector, which comes late, would free the two

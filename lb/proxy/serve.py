@@ -150,6 +150,7 @@ class RequestServer:
         answer = self._answer(connection, exchange, core)
         connection.still_there()
         exchange.status = answer.status
+        core.count(exchange)
         if exchange.reason == "client_gone":
             self._record(core, exchange)
             return False
@@ -241,6 +242,7 @@ class RequestServer:
         exchange = Exchange(NO_HEAD, caller, self._ids.new(), deadline, monotonic())
         answer = core.error(exchange, error)
         exchange.status = answer.status
+        core.count(exchange)
         return exchange, answer
 
 

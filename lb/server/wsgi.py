@@ -171,8 +171,10 @@ class Application:
             start_response(_status_line(answer), fields)
         except BaseException:
             exchange.status, exchange.reason = 500, "internal_error"
+            core.count(exchange)
             _close(exchange, core, answer, environ, lingers=False)
             raise
+        core.count(exchange)
         if environ["REQUEST_METHOD"] == "HEAD" or answer.framing == NO_BODY or answer.reader is None:
             sends_body = environ["REQUEST_METHOD"] != "HEAD" and answer.framing != NO_BODY
             exchange.bytes_out = len(answer.first) if sends_body else 0

@@ -130,6 +130,7 @@ def get(runtime: Runtime, deadline: Deadline, head: RequestHead | None = None) -
     answer = runtime.traffic.answer(exchange)
     exchange.status = answer.status
     body_of(answer)
+    runtime.traffic.count(exchange)
     runtime.traffic.record(exchange)
     return answer
 
@@ -202,6 +203,7 @@ def test_no_route_is_counted_too(runtime: Runtime, config: Config, put_in_force:
     with pytest.raises(RequestError, match="route_not_found"):
         get(runtime, deadline)
     exchange = exchange_of(head_of(), deadline)
+    runtime.traffic.count(exchange)
     runtime.traffic.record(exchange)
     assert total(runtime, "route:(unrouted)") == 1
 
@@ -375,6 +377,7 @@ def test_a_request_that_was_under_way_ends_in_the_old_core(
     assert runtime.traffic is not old
     assert asked.load() == 1
     body_of(answer)
+    old.count(exchange)
     old.record(exchange)
     assert asked.load() == 0
     assert total(runtime, "route:all") == 1
@@ -398,6 +401,7 @@ def test_a_request_that_waits_is_served_by_what_a_reload_adds(
     put_in_force(replace(config, pools=(replace(pool, backends=(replace(first, state="drain"), added)),)))
     assert waiting.get(timeout=5).status == 200
     assert (total(runtime, "backend:web/a"), total(runtime, "backend:web/c")) == (1, 1)
+    old.count(holder)
     old.record(holder)
 
 
@@ -407,6 +411,7 @@ def test_a_tunnel_is_counted_both_ways(runtime: Runtime, deadline: Deadline) -> 
     runtime.traffic.match(exchange)
     body_of(runtime.traffic.answer(exchange))
     exchange.bytes_in, exchange.bytes_out = 7, 9
+    runtime.traffic.count(exchange)
     runtime.traffic.record(exchange)
     assert [total(runtime, "route:all", cell) for cell in (C_BYTES_IN, C_BYTES_OUT)] == [7, 9]
 
@@ -604,6 +609,7 @@ def test_a_segment_is_kept_while_a_request_counts_in_it(runtime: Runtime, deadli
     wait_until(lambda: runtime.segment is not old)
     gevent.sleep(0.03)
     assert old.fd >= 0
+    core.count(exchange)
     core.record(exchange)
     assert old.totals(runtime.snapshot.columns["route:all"])[C_COUNT] == 1
     del core, exchange
@@ -640,6 +646,7 @@ def test_a_request_is_under_way_on_its_route_until_it_is_recorded(runtime: Runti
     assert (live.route.id, under_way()) == ("all", 1)
     body_of(core.answer(exchange))
     assert under_way() == 1
+    core.count(exchange)
     core.record(exchange)
     assert under_way() == 0
 
