@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -45,6 +46,8 @@ JUDGED = Subject("lb", "peak_ewma", "ours")
 """The default of a pool."""
 SUBJECTS = (
     JUDGED,
+    Subject("lb", "least_response_time", "ours"),
+    Subject("lb", "{name: prequal, probe: {path: /ready}}", "ours"),
     Subject("lb", "least_connections", "ours"),
     Subject("lb", "power_of_two", "ours"),
     Subject("lb", "random", "ours"),
@@ -128,7 +131,7 @@ def _p99s(rounds: Sequence[Found]) -> list[float]:
 
 
 def _one(plan: Plan, scenario: Scenario, subject: Subject, backends: tuple[int, ...], number: int) -> Found:
-    name = f"{subject.system}-{subject.policy.replace(' ', '-') or 'default'}"
+    name = f"{subject.system}-{re.sub('[^a-z0-9_]+', '-', subject.policy).strip('-') or 'default'}"
     site = replace(plan.site(f"tail-{scenario.key}-{number}-{name}"), policy=subject.policy, backends=backends)
     _take(backends[-1], FAST_MS if scenario.slow_from else SLOW_MS)
     with running(SYSTEMS[subject.system], site):
