@@ -19,13 +19,14 @@ from collections.abc import Sequence
 import gevent
 from gevent import socket
 
-_REQUEST = b"GET /work HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: open-loop\r\n\r\n"
+_REQUEST = "GET /work HTTP/1.1\r\nHost: {host}\r\nUser-Agent: open-loop\r\n\r\n"
 
 
 class Clients:
     """As many keep-alive connections as are needed, reused last in first out."""
 
-    def __init__(self, port: int, timeout_s: float) -> None:
+    def __init__(self, port: int, timeout_s: float, host: str) -> None:
+        self._request = _REQUEST.format(host=host).encode()
         self._port = port
         self._timeout_s = timeout_s
         self._idle: list[socket.socket] = []
@@ -39,7 +40,7 @@ class Clients:
         connection = None
         try:
             connection = self._idle.pop() if self._idle else self._connect()
-            connection.sendall(_REQUEST)
+            connection.sendall(self._request)
             is_good = _read_answer(connection)
         except OSError:
             is_good = False
@@ -95,8 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=30)
+    parser.add_argument("--host", default="bench.test")
     options = parser.parse_args(arguments)
-    clients = Clients(options.port, options.timeout)
+    clients = Clients(options.port, options.timeout, options.host)
     drive(clients, options.rate, options.seconds, options.seed)
     found = {
         "requests": len(clients.latencies_ms),

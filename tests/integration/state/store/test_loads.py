@@ -98,8 +98,9 @@ def test_what_was_flushed_is_told_again(start: Start, server: RedisServer) -> No
     a, b = start("a"), start("b")
     work(b, 4)
     until(lambda: others(a) == 4)
-    server.client().flushall()
-    until(lambda: others(a) == 0)
+    client = server.client()
+    client.flushall()
+    until(lambda: client.hgetall("{t}:inflight:b") == {"web/b0@127.0.0.1:1": "4"}, 5.0)
     until(lambda: others(a) == 4, 5.0)
 
 
