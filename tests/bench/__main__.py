@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -99,7 +100,7 @@ def _measure(directory: Path, systems: tuple[System, ...], options: argparse.Nam
             print(f"case {case}", file=sys.stderr, flush=True)
             try:
                 outcomes.append(CASES[case](plan))
-            except (RuntimeError, OSError) as problem:
+            except (RuntimeError, OSError, subprocess.SubprocessError) as problem:
                 print(f"case {case} could not be measured: {problem}", file=sys.stderr)
     finally:
         processes.stop(process)
