@@ -104,9 +104,9 @@ def _measure(plan: Plan, scenario: Scenario) -> Results:
         if plan.chosen(subject.system) and (scenario.with_round_robin or "robin" not in subject.policy + subject.family)
     ]
     results: dict[Subject, list[Found]] = {subject: [] for subject in chosen}
-    with _backends(plan) as backends:
-        for number in range(1 if plan.quick else max(scenario.rounds, plan.rounds)):
-            for subject in chosen[:: -1 if number % 2 else 1]:
+    for number in range(1 if plan.quick else max(scenario.rounds, plan.rounds)):
+        for subject in chosen[:: -1 if number % 2 else 1]:
+            with _backends(plan) as backends:  # new ones: what somebody left in their queues would be the next one's
                 results[subject].append(_one(plan, scenario, subject, backends, number))
     return results
 
