@@ -276,9 +276,12 @@ def test_a_router_of_ten_thousand_hosts_is_built_in_no_time() -> None:
 
     def built_s(hosts: int) -> float:
         routes = [route(str(i), hosts=(f"h{i}.test", f"*.h{i}.test")) for i in range(hosts)]
-        started = time.thread_time()
-        router_of(*routes)
-        return time.thread_time() - started
+        rounds = []
+        for _ in range(3):
+            started = time.thread_time()
+            router_of(*routes)
+            rounds.append(time.thread_time() - started)
+        return min(rounds)
 
     assert built_s(10_000) <= 40 * built_s(1000)
 
