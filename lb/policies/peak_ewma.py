@@ -8,6 +8,9 @@ flight, per weight. What is ours was found by simulation (tests/unit/policies/te
 - Beyond that the ratio counts squared, so an idle backend that is 5 times slower does not win from a fast
   one with five requests in flight. The ratio counts up to ``BELIEVED``: a backend that hangs may look
   fast until its first answer is due, and must not swallow everything in the meantime.
+- In a small pool the better of two unlike ones has to win against two more that are drawn. Otherwise half of what a pool
+  of four with a slow one in it gets is dealt out without a choice: whoever is drawn beside the slow one has to take it.
+  In a large pool that is rare, and to compare more than two makes balancers whose counts are old choose alike.
 - A member whose latency is unknown is tried as soon as it is drawn, but with one request at a time:
   while it is busy it loses against any known one.
 """
@@ -21,10 +24,13 @@ from math import inf
 from lb.model import Backend, Pool
 from lb.policies.base import PickContext, Picker
 from lb.policies.pairs import Pair, pair_of
-from lb.policies.weights import by_member, is_even, only, weighted
+from lb.policies.weights import by_member, only, weighted
 
 ALIKE = 2.0
 BELIEVED = 4.0
+
+SMALL = 8
+"""Members of a pool in which two more are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,13 @@ class LowestPeakEwma:
         positions, weights = weighted(members, eligible)
         if len(positions) == 1:
             return only(positions[0])
-        draw = pair_of(positions, weights)
-        return _even(draw) if is_even(weights) else _weighted(draw, by_member(members, positions, weights))
+        draws_again = len(positions) <= SMALL
+        return _picker(pair_of(positions, weights), by_member(members, positions, weights), draws_again)
+
+
+def are_alike(latency_s: float, other_s: float) -> bool:
+    """Also where both are unknown."""
+    return latency_s <= ALIKE * other_s and other_s <= ALIKE * latency_s
 
 
 def cost(latency_s: float, other_s: float, load: int) -> float:
@@ -49,27 +60,28 @@ def cost(latency_s: float, other_s: float, load: int) -> float:
     return believed_s * believed_s * (load + 1)
 
 
-def _even(draw: Pair) -> Picker:
+def _picker(draw: Pair, weights: list[int], draws_again: bool) -> Picker:
     def pick(ctx: PickContext) -> int:
-        a, b = draw(ctx)
-        latency_a, latency_b = ctx.latency(a), ctx.latency(b)
-        load_a, load_b = ctx.load(a), ctx.load(b)
-        if latency_a <= ALIKE * latency_b and latency_b <= ALIKE * latency_a:  # also when both are unknown
-            return b if load_b < load_a else a
-        return b if cost(latency_b, latency_a, load_b) < cost(latency_a, latency_b, load_a) else a
+        best, other = draw(ctx)
+        latency_s, other_s = ctx.latency(best), ctx.latency(other)
+        load, other_load = ctx.load(best), ctx.load(other)
+        is_done = not draws_again or are_alike(latency_s, other_s)
+        if is_better(other_s, other_load, weights[other], latency_s, load, weights[best]):
+            best, latency_s, load = other, other_s, other_load
+        if is_done:
+            return best
+        for other in draw(ctx):
+            if other != best:
+                other_s, other_load = ctx.latency(other), ctx.load(other)
+                if is_better(other_s, other_load, weights[other], latency_s, load, weights[best]):
+                    best, latency_s, load = other, other_s, other_load
+        return best
 
     return pick
 
 
-def _weighted(draw: Pair, weights: list[int]) -> Picker:
-    def pick(ctx: PickContext) -> int:
-        a, b = draw(ctx)
-        latency_a, latency_b = ctx.latency(a), ctx.latency(b)
-        load_a, load_b = ctx.load(a), ctx.load(b)
-        weight_a, weight_b = weights[a], weights[b]
-        if latency_a <= ALIKE * latency_b and latency_b <= ALIKE * latency_a:
-            return b if load_b * weight_a < load_a * weight_b else a
-        cost_a, cost_b = cost(latency_a, latency_b, load_a), cost(latency_b, latency_a, load_b)
-        return b if cost_b * weight_a < cost_a * weight_b else a
-
-    return pick
+def is_better(latency_s: float, load: int, weight: int, than_s: float, than_load: int, than_weight: int) -> bool:
+    """Whether one is to be taken rather than another (``than``) that was drawn before it."""
+    if are_alike(latency_s, than_s):
+        return load * than_weight < than_load * weight
+    return cost(latency_s, than_s, load) * than_weight < cost(than_s, latency_s, than_load) * weight
