@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from lb.launch import loaded
 from lb.supervisor import early
 
 
@@ -15,6 +16,7 @@ def main(argument: str) -> int:
 
     if argument == "--rehearse":
         return 0 if Handdown.load(os.environ) else 1
+    loaded()
     return Supervisor(argument).run()
 
 
