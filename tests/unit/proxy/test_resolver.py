@@ -233,3 +233,16 @@ def test_a_name_that_does_not_resolve_is_said_once(caplog: pytest.LogCaptureFixt
         names.error = error
         resolver.resolve_all()
     assert len([line for line in caplog.messages if "a.test" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    "odd", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1%lo", "::ffff:169.254.169.254", "::"]
+)
+def test_an_address_that_no_backend_may_have_is_left_out(odd: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A name is no way around what is refused in a URL; what it led to before stays."""
+    names, member = Names(a=v4("192.0.2.1", odd)), member_of("a.test")
+    resolver = resolver_of(names, member)
+    assert resolver.resolve_all() and member.addresses == v4("192.0.2.1")
+    names.known["a"] = v4(odd)
+    assert resolver.resolve_all() and member.addresses == v4("192.0.2.1")
+    assert "kept=1" in caplog.text and "` is " in caplog.text
