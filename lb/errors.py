@@ -43,6 +43,7 @@ REASONS: dict[str, Answer] = {
     "head_too_large": Answer(431, "Request header fields too large", True),
     "client_gone": Answer(499, "Client closed the connection", True),
     "too_many_connections": Answer(429, "Too many connections", True, 1),
+    "loop_detected": Answer(508, "Loop detected", False),
     "unknown_method": Answer(501, "Method not implemented", True),
     "unknown_coding": Answer(501, "Transfer coding not implemented", True),
     "upgrade_unsupported": Answer(501, "Upgrade not available on this path", True),

@@ -6,7 +6,6 @@ So ``lb run``, which becomes the supervisor, never imports what validates config
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import NamedTuple
 
 import click
@@ -51,7 +50,7 @@ class LazyGroup(click.Group):
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("lb"), prog_name="lb")
+@click.version_option(package_name="lb", prog_name="lb")
 def main() -> None:
     """An HTTP load balancer."""
 

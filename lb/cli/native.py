@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import monotonic
 
 import click
@@ -24,7 +25,7 @@ def native(wish: str | None) -> None:
     if wish == "remove":
         build.remove()
         click.echo("lb native: removed")
-    elif directory.is_dir():
+    elif os.path.isdir(directory):
         click.echo(f"lb native: compiled, in {directory}")
     elif wish == "status":
         click.echo(f"lb native: {data_path()}")

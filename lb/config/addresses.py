@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lb.config.absent import absence
 
@@ -27,6 +27,8 @@ _METADATA_V6 = ipaddress.ip_network("fd00:ec2::254/128")
 WILDCARDS = {"0.0.0.0": 4, "::": 6}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
+Found = tuple[tuple[int, Any], ...]
+"""What a name led to: family and socket address each, as ``socket.getaddrinfo`` has them."""
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -195,6 +197,28 @@ def _ipv6(bracketed: str) -> str:
     if text.lower() != str(address):
         raise ValueError(f"`{bracketed}`: write this address as [{address}]")
     return str(address)
+
+
+def backends_only(found: Found) -> Found:
+    """The addresses of a name that may be a backend's: those that may stand in a URL. OSError, with the reason of one, if
+    that leaves none of them: a name is no way around."""
+    kept, reason = [], ""
+    for family, address in found:
+        try:
+            _refuse_unreachable(_plain(str(address[0])))
+            kept.append((family, address))
+        except ValueError as error:
+            reason = str(error)
+    if reason and not kept:
+        raise OSError(reason)
+    return tuple(kept) if reason else found
+
+
+def _plain(host: str) -> str:
+    """An address of a resolver without its zone, and IPv4 as such."""
+    address = as_ip(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address or host)
 
 
 def _refuse_unreachable(host: str) -> None:

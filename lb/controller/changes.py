@@ -12,7 +12,7 @@ import logging
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gevent.lock import BoundedSemaphore
 
@@ -24,7 +24,10 @@ from lb.state.operate import Order, adoption, check_expected, own_order
 from lb.state.operator import Change, Overlay, Refused, decide, decode_entries, lost
 from lb.state.segment import Segment
 from lb.state.store import operator as stored
-from lb.state.store.link import Link, StoreDown, StoreError
+from lb.state.store.errors import StoreDown, StoreError
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
 
 Scope = Literal["", "machine", "cluster"]
 PATIENCE_S = 20.0

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 import lb.controller
+from lb.launch import loaded
 from lb.supervisor import bare
 from lb.supervisor.addresses import control_binds
 from lb.supervisor.booting import end_booting_workers
@@ -22,7 +23,7 @@ end_booting_workers()
 
 bind = bare.listen(control_binds(_config), os.environ)
 proc_name = "lb-control"
-worker_class = "gevent"
+worker_class = "lb.controller.worker.ControllerWorker"
 workers = 1  # more would probe everything more than once
 worker_connections = 10_000
 graceful_timeout = 5
@@ -31,4 +32,5 @@ keepalive = 5
 
 def post_worker_init(worker: Any) -> None:
     """The app is loaded and gevent runs: start the loops."""
+    loaded()
     lb.controller.start()

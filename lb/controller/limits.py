@@ -11,15 +11,18 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lb.controller.loads import load_name
 from lb.controller.slice import LimitCells, Slice
 from lb.model import Snapshot
 from lb.state.layout import H_MACHINES, SLOT_READY
 from lb.state.segment import Segment
-from lb.state.store.link import Link, StoreError
+from lb.state.store.errors import StoreError
 from lb.state.store.slices import renew
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
 
 LOOK_S = 0.015
 """Between two looks; each costs a few microseconds per limit, so above a hundred they come more rarely."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from lb.model import Backend, Snapshot
 from lb.state.layout import SH_OTHERS
 from lb.state.segment import Segment
-from lb.state.store.link import Link, StoreError
+from lb.state.store.errors import StoreError
 from lb.state.store.script import Script
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
 
 INTERVAL_S = 0.1
 _BACKENDS_PER_S = 10_000

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
@@ -30,8 +30,11 @@ from lb.state.layout import (
 )
 from lb.state.locks import column_byte
 from lb.state.segment import Segment
-from lb.state.store.link import Link, StoreError
+from lb.state.store.errors import StoreError
 from lb.state.store.order import Answer, Known, Report, Step, digest, moved, read_news, step, tell
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
 
 LOOK_S = 0.010
 IDLE_LOOK_S = 0.020

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lb.controller.changes import Operators
 from lb.controller.limits import Limits
@@ -10,7 +11,9 @@ from lb.controller.loads import Loads
 from lb.controller.orders import Orders
 from lb.controller.presence import Presence
 from lb.controller.sync import Part
-from lb.state.store.link import Link
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
 
 
 def shared_parts(link: Link) -> Sequence[Part]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lb
 from lb.model import Snapshot
 from lb.state.layout import H_MACHINES, H_NUMBER
 from lb.state.segment import Segment
-from lb.state.store.link import Link
 from lb.state.store.machines import ALIVE_S, FIELDS, Machine, described, differences, from_fields, to_fields
 from lb.state.store.script import Script
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
 
 _FORGET_MS = 60_000
 _MOST_MACHINES = 1_000

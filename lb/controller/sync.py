@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lb.config.store_url import parse
 from lb.controller.periodic import Periodic
 from lb.model import Snapshot, State
 from lb.state.layout import STORE_DOWN, STORE_NONE, STORE_UP
 from lb.state.segment import Segment
+from lb.state.store.errors import StoreDown, StoreError
 from lb.state.store.keys import Keys
-from lb.state.store.link import Link, StoreDown, StoreError
-from lb.state.store.news import News
+
+if TYPE_CHECKING:
+    from lb.state.store.link import Link
+    from lb.state.store.news import News
 
 _log = logging.getLogger("lb.store")
 
@@ -93,6 +96,9 @@ class Sync:
             running.loop.start()
 
     def _begin(self, state: State) -> None:
+        from lb.state.store.link import Link  # here: redis-py is loaded only where there is a store
+        from lb.state.store.news import News
+
         self.link = link = Link(parse(state.redis), Keys(state.prefix), state.machine)
         self._running = [self._made(part) for part in self._parts(link)]
         handlers = {one.part.news: _handler(one) for one in self._running if one.part.news}

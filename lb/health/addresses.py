@@ -15,6 +15,8 @@ from typing import Any
 import gevent
 from gevent import socket
 
+from lb.config.addresses import backends_only
+
 FRESH_S = 1.0
 """Younger answers are not asked for again."""
 _log = logging.getLogger("lb.health")
@@ -88,7 +90,7 @@ class _Name:
 
     def _look(self) -> None:
         try:
-            self._learn(self._ask(self._host, self._port))
+            self._learn(backends_only(self._ask(self._host, self._port)))
         except (OSError, ValueError) as error:  # ValueError: no name at all
             self._keep(error)
         finally:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 from lb.http1.request import RequestFields
 
 VIA = b"1.1 lb"
+MOST_PASSES = 8
+"""A request that has come through so many of us goes in circles. Nobody has as many tiers, and each round is a request."""
 _MAX_HOPS = 64
 _is_request_id = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 _is_traceparent = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
@@ -169,6 +171,12 @@ def _lines(chain: bytes, client: bytes, peer: bytes, host: bytes, scheme: bytes,
         earlier + b", " + element if earlier else element,
         via + b", " + VIA if via else VIA,
     )
+
+
+def goes_in_circles(identity: dict[bytes, bytes]) -> bool:
+    """Whether ``Via`` says so, which everybody extends, whoever is believed (RFC 9110 section 7.6.3)."""
+    via = identity.get(b"via", b"")
+    return via.count(VIA) >= MOST_PASSES and [hop.strip(b" \t") for hop in via.split(b",")].count(VIA) >= MOST_PASSES
 
 
 class RequestIds:

@@ -1,16 +1,14 @@
 """All metrics of this machine, collected when somebody asks: nothing is kept between two scrapes but
 what keeps sums from falling (CPU time of dead processes, requests of removed routes).
 
-A prometheus_client collector too, so it can stand in any registry beside others.
+A prometheus_client collector too, by what it can do, so it can stand in any registry beside others.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING
 
 from lb.metrics.family import Family, to_prometheus
 from lb.metrics.machine import build_info, connections, geo, places, reloads, store, workers
@@ -21,10 +19,13 @@ from lb.model import Snapshot
 from lb.state.reload import last_reload
 from lb.state.segment import Segment
 
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
 Source = Callable[[], tuple[Snapshot | None, Segment | None]]
 
 
-class SegmentCollector(Collector):
+class SegmentCollector:
     """``source`` gives the snapshot and segment to read, or Nones: then only this process and the
     build are told."""
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.exposition import choose_encoder
-
 from lb.metrics.family import BOUNDS, Buckets, Family
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,6 +18,8 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 def expose(families: Iterable[Family], accept: str) -> tuple[str, bytes]:
     """Content type and body for a client that sent this Accept field (may be empty)."""
+    from prometheus_client.exposition import choose_encoder  # loaded by the first who asks, not by every start
+
     is_open = choose_encoder(accept)[1].startswith("application/openmetrics-text")
     body = "".join(_render(families, is_open=is_open)) + ("# EOF\n" if is_open else "")
     return (OPENMETRICS if is_open else TEXT), body.encode()

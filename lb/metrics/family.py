@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal, NamedTuple
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lb.state.layout import BUCKET_BOUNDS_US, C_BUCKETS, C_DURATION_US
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 Kind = Literal["counter", "gauge", "histogram"]
 BOUNDS = (*(repr(bound / 1e6) for bound in BUCKET_BOUNDS_US), "+Inf")
@@ -51,6 +52,8 @@ def buckets(totals: Sequence[int]) -> Buckets:
 
 
 def to_prometheus(family: Family) -> Metric:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
     if family.kind == "histogram":
         histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
         for values, value in family.series:

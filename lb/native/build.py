@@ -5,6 +5,7 @@ A build appears whole or not at all, and takes the place of those of other sourc
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -44,12 +45,12 @@ def missing() -> str:
     return ""
 
 
-def build() -> Path:
+def build() -> str:
     """Compiles and returns the build's directory. Takes about 30 s of one core. BuildError if it cannot."""
     if what := missing():
         raise BuildError(what)
     try:
-        BUILDS.mkdir(exist_ok=True)
+        os.makedirs(BUILDS, exist_ok=True)
         with TemporaryDirectory(dir=BUILDS, prefix=".building-") as scratch:
             return _installed(_compiled(Path(scratch)))
     except OSError as error:
@@ -71,17 +72,17 @@ def _compiled(scratch: Path) -> Path:
     return named
 
 
-def _installed(named: Path) -> Path:
+def _installed(named: Path) -> str:
     final = build_directory()
     remove()
     for directory in (BUILDS, named):
-        directory.chmod(READABLE)
+        os.chmod(directory, READABLE)
     named.rename(final)
     return final
 
 
 def remove() -> None:
     """Removes what was compiled for this Python. A running process keeps what it has loaded."""
-    for build in BUILDS.glob("*/"):
+    for build in Path(BUILDS).glob("*/"):
         if any(file.name.endswith(SUFFIX) for file in build.iterdir()):
             shutil.rmtree(build)

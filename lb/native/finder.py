@@ -1,21 +1,21 @@
 """Where the modules of the data path come from: compiled for this machine, or as they are written.
 
-Runs before any other module of the package is imported, so it knows only the standard library. A build
-belongs to the exact sources it was made from: its directory is named after their digest, so a stale
-one is never found. ``LB_NATIVE=0`` leaves a build aside.
+Runs before any other module of the package is imported, in every process of ours, so it knows only what Python itself
+has loaded by then (``pathlib`` and ``hashlib`` are 10 ms of a start). A build belongs to the exact sources it was made
+from: its directory is named after their digest, so a stale one is never found. ``LB_NATIVE=0`` leaves a build aside.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from hashlib import sha256
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
-from importlib.util import spec_from_file_location
-from pathlib import Path
-from types import ModuleType
+from importlib.machinery import EXTENSION_SUFFIXES
+
+TYPE_CHECKING = False  # as type checkers have it, without ``typing``
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 COMPILED = (
     "lb.config.url_paths",
@@ -40,8 +40,8 @@ COMPILED = (
 _SOURCES = ("model.py", "errors.py", "config/url_paths.py", "http1", "policies", "resilience", "state", "proxy")
 """A compiled module checks the types it is handed, so those that it does not contain count as well."""
 
-PACKAGE = Path(__file__).parent.parent
-BUILDS = PACKAGE / "_native"
+PACKAGE = os.path.dirname(os.path.dirname(__file__))
+BUILDS = os.path.join(PACKAGE, "_native")
 SUFFIX = EXTENSION_SUFFIXES[0]
 
 
@@ -51,32 +51,48 @@ class CompiledFinder:
     On ``sys.meta_path``, where a ``find_spec`` is all that counts: ``importlib.abc`` would cost every process 25 ms.
     """
 
-    def __init__(self, build: Path) -> None:
-        self.files = {file.name.removesuffix(SUFFIX): str(file) for file in build.iterdir()}
+    def __init__(self, build: str) -> None:
+        self.files = {name.removesuffix(SUFFIX): os.path.join(build, name) for name in os.listdir(build)}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         file = self.files.get(fullname)
-        return spec_from_file_location(fullname, file) if file is not None else None
+        if file is None:
+            return None
+        from importlib.util import spec_from_file_location
+
+        return spec_from_file_location(fullname, file)
 
 
-def build_directory() -> Path:
+def build_directory() -> str:
     """Where a build of these sources for this interpreter is, or would be."""
+    from hashlib import sha256
+
     digest = sha256(SUFFIX.encode())
     for source in _SOURCES:
-        for file in sorted((PACKAGE / source).glob("*.py")) or [PACKAGE / source]:
-            digest.update(b"%b\0%b\0" % (file.name.encode(), file.read_bytes()))
-    return BUILDS / digest.hexdigest()[:16]
+        for file in _files(os.path.join(PACKAGE, source)):
+            with open(file, "rb") as opened:
+                digest.update(b"%b\0%b\0" % (os.path.basename(file).encode(), opened.read()))
+    return os.path.join(BUILDS, digest.hexdigest()[:16])
+
+
+def _files(source: str) -> list[str]:
+    """The modules of a package, or the one module."""
+    if not os.path.isdir(source):
+        return [source]
+    return [os.path.join(source, name) for name in sorted(os.listdir(source)) if name.endswith(".py")]
 
 
 def prefer_compiled() -> None:
     """From now on imports take the compiled modules, if there are any of these very sources."""
     if os.environ.get("LB_NATIVE") == "0":
         return
-    with suppress(OSError):  # a build that this user may not read is none
-        if BUILDS.is_dir() and (build := build_directory()).is_dir():
+    try:
+        if os.path.isdir(BUILDS) and os.path.isdir(build := build_directory()):
             sys.meta_path.insert(0, CompiledFinder(build))
+    except OSError:  # a build that this user may not read is none
+        return
 
 
 def data_path() -> str:
@@ -85,10 +101,17 @@ def data_path() -> str:
         return "compiled"
     if os.environ.get("LB_NATIVE") == "0":
         return "as written: LB_NATIVE=0"
-    with suppress(OSError):
-        if any(file.name.endswith(SUFFIX) for file in BUILDS.glob("*/*")):
-            return "not compiled: the build is of other sources, run lb native again"
-    return "not compiled: lb native"
+    return (
+        "not compiled: the build is of other sources, run lb native again" if _is_any() else "not compiled: lb native"
+    )
+
+
+def _is_any() -> bool:
+    try:
+        builds = [os.path.join(BUILDS, name) for name in os.listdir(BUILDS)]
+        return any(name.endswith(SUFFIX) for build in builds for name in os.listdir(build))
+    except OSError:
+        return False
 
 
 def is_compiled() -> bool:

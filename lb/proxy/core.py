@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from time import monotonic
 
 from lb.errors import REASONS, LbError, RequestError
+from lb.http1.forwarded import goes_in_circles
 from lb.http1.request import KNOWN_METHODS, RequestHead
 from lb.model import CUSTOM, ErrorStyle
 from lb.proxy.access_log import AccessLogWriter
@@ -62,10 +63,13 @@ class Core:
 
     def match(self, exchange: Exchange) -> LiveRoute:
         """The exchange's route from here on; if that leads to a pool it counts as under way until ``record``.
-        RequestError as ``route``."""
+        RequestError as ``route``, or if it has come through here too often."""
         live = exchange.route = self.route(exchange.head, exchange.caller.scheme)
         if live.pool is not None:
             live.cells.inflight[live.cells.slot] += 1
+            identity = exchange.head.fields.identity
+            if identity and goes_in_circles(identity):
+                raise RequestError("loop_detected")
         return live
 
     def route(self, head: RequestHead, scheme: bytes = b"http") -> LiveRoute:

@@ -16,6 +16,8 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
+from lb.config.addresses import backends_only
+
 AT_ONCE = 32
 """Look-ups that are not slow yet; and as many of names known to be slow."""
 THREADS = 4 * AT_ONCE
@@ -106,7 +108,7 @@ class LookUps:
 
     def _run(self, name: Name, began_at: float) -> None:
         try:
-            found = self._look_up(*name)
+            found = backends_only(self._look_up(*name))
         except (OSError, ValueError) as error:  # ValueError: no name at all
             self._keep(name, error)
         else:

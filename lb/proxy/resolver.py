@@ -1,6 +1,6 @@
 """Addresses of backends that are named by host: looked up in the background, never on a request.
 
-The last good answer stays while a name does not resolve. How many names are asked for at a time: ``lb.proxy.look_ups``.
+The last good answer stays while a name does not resolve, over the worker's end too. How many names are asked for at a time: ``lb.proxy.look_ups``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gevent
 from lb.model import Backend, Pool
 from lb.proxy.look_ups import Addresses, LookUp, LookUps, Name
 from lb.proxy.member import Member, literal_address
+from lb.state.name_file import NameFile
 
 INTERVAL_S = 10.0
 RETRY_S = 1.0
@@ -33,13 +34,18 @@ class Resolver:
     the round is long over: a name that nobody answers delays no other.
     """
 
-    def __init__(self, members: Callable[[], Iterable[Member]], look_up: LookUp | None = None):
+    def __init__(
+        self, members: Callable[[], Iterable[Member]], look_up: LookUp | None = None, file: NameFile | None = None
+    ) -> None:
+        """``file``: what workers before this one found, and where it leaves what it finds."""
+        self._file = file
+        self._is_unsaved = False
         self._members = members
         self._look_ups = LookUps(self._learn, self._keep, look_up)
         self._of_name: dict[Name, list[Member]] = {}
         self._announced: set[Name] = set()
         """Of the configuration that comes next; nobody is a member by them yet."""
-        self._found: dict[Name, Addresses] = {}
+        self._found: dict[Name, Addresses] = file.read() if file else {}
         self._lost: set[Name] = set()
         """Those that did not resolve when last asked for."""
 
@@ -48,6 +54,7 @@ class Resolver:
         have no address at all."""
         ends_at = monotonic() + INTERVAL_S
         while True:
+            self._save()
             left_s = ends_at - monotonic()
             gevent.sleep(max(0.0, min(RETRY_S, left_s) if self._missing() else left_s))
             if monotonic() < ends_at:
@@ -55,6 +62,13 @@ class Resolver:
             else:
                 ends_at = monotonic() + INTERVAL_S
                 self._ask_all()
+                if self._file and self._of_name:
+                    self._file.confirm()
+
+    def _save(self) -> None:
+        if self._is_unsaved and self._file:
+            self._file.write(self._found)
+        self._is_unsaved = False
 
     def known(self, backend: Backend) -> Addresses:
         """Of a backend that somebody is about to make a member of: literal, or as last found; empty if never."""
@@ -117,6 +131,7 @@ class Resolver:
         self._lost.discard(name)
         self._found[name] = found
         if is_news:
+            self._is_unsaved = True
             _log.info("name=%s addresses=%s", name[0], [address[0] for _, address in found])
         for member in self._of_name.get(name, ()):
             if set(found) != set(member.addresses):

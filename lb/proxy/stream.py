@@ -29,7 +29,9 @@ WRITE: Final = 2
 _switch: Final = greenlet.switch.__get__
 """To the hub without gevent's own ``Hub.switch``, which asks each greenlet for a ``switch_out`` that ours do not have."""
 RECV_BYTES: Final = 16 * 1024
-BULK_BYTES: Final = 256 * 1024
+BULK_BYTES: Final = 64 * 1024
+"""Of a body at a time: all that a worker holds for one who does not read. Pieces of 128 and 256 KiB cost as much
+processor time per byte, or more."""
 TURN_S: Final = 0.005
 """Nor longer than this at a time: what a piece costs is its sender's choice (chunks of one byte: 12 ms in 128 KiB)."""
 TURN_MASK: Final = 7

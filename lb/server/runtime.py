@@ -47,6 +47,7 @@ from lb.server.retired import Basis, RetiredSegments
 from lb.server.status import readiness, status_routes
 from lb.state.clients import Clients, open_table
 from lb.state.layout import DRAINING, H_NUMBER, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
+from lb.state.name_file import NameFile
 from lb.state.segment import Segment, SegmentError
 from lb.state.slot import WorkerSlot
 from lb.state.tables import MappedTables
@@ -87,7 +88,7 @@ class Runtime:
         self._retired = RetiredSegments()
         self.entrances: list[Entrance] = []
         """Of this worker's listeners; a reload tells them."""
-        self._resolver = Resolver(self._named_members)
+        self._resolver = Resolver(self._named_members, file=NameFile(self.snapshot.config.state.dir))
         self._locator = GeoLocator()
         self._regions: Regions | None = None
         self._usable: dict[str, set[str]] = {}

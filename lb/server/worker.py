@@ -20,6 +20,7 @@ import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb.http1.forwarded import RequestIds
+from lb.launch import loaded
 from lb.proxy.connection import Entrance
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.front import Front
@@ -29,6 +30,7 @@ from lb.server.accept import Acceptor
 from lb.server.certificates import CertificateStore
 from lb.server.listeners import listener_of_each
 from lb.server.runtime import Runtime
+from lb.supervisor.patching import distributions_read_once
 
 LAST_WORDS_S = 0.5
 """Before the arbiter kills us: for the last lines of the access log, and to say who was cut."""
@@ -51,6 +53,10 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
             self.log.exception("worker cannot start")
             sleep(1.0)  # the arbiter starts the next one at once
             sys.exit(FAILED_STATUS)
+
+    def patch(self) -> None:
+        with distributions_read_once():
+            super().patch()
 
     def notify(self) -> None:
         """The heartbeat. With the arbiter gone this worker serves what it has and ends, instead of vanishing."""
@@ -132,7 +138,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 def _calm_garbage_collector() -> None:
     """What is loaded now stays: it need not be looked through again and again for cycles while serving."""
     gc.collect()
-    gc.freeze()
+    loaded()
     gc.set_threshold(10_000, 20, 20)
 
 

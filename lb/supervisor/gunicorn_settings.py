@@ -6,10 +6,12 @@ nothing that a worker must not load.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import Any
 
+from lb.launch import loaded
 from lb.supervisor import bare
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 _log = logging.getLogger("lb.gunicorn")
+gc.disable()  # until everything is loaded
 
 backlog = 2048
 reuse_port = False  # a reload with it resets connections, unless net.ipv4.tcp_migrate_req is set
@@ -49,7 +52,9 @@ control_socket_disable = True  # its default path is shared by all instances of 
 
 
 def when_ready(server: Any) -> None:
-    """The sockets take connections. By hand only: ``lb run`` has a line of its own."""
+    """The sockets take connections, and workers are about to be forked. The line is for gunicorn by hand: ``lb run``
+    has one of its own."""
+    loaded()
     if not bare.is_supervised(os.environ):
         snapshot = bare.snapshot_in_force(os.environ)
         places = bare.places(snapshot.config, [listener.sock for listener in server.LISTENERS], os.environ)

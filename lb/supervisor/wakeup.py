@@ -8,24 +8,20 @@ import signal
 from collections.abc import Sequence
 from socket import socket
 
-HANDLED = (
-    signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD,
-    signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU,
-)  # fmt: skip
-"""The last three mean something to gunicorn and nothing to us: they are caught so that they do no harm."""
+from lb.supervisor import early
 
 
 class Wakeup:
-    """Created once, in the main thread. Signals that came blocked over an exec are let in here."""
+    """Created once, in the main thread. Signals that were held until now are let in here."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in HANDLED:
+        for number in early.HANDLED:
             signal.signal(number, lambda *_: None)
-        self.let_in()
+        early.let_in()
 
     def wait(self, timeout_s: float | None, others: Sequence[socket] = ()) -> list[int]:
         """Signals that came, in order, as soon as there are any; [] after ``timeout_s``, or when one of
@@ -37,9 +33,9 @@ class Wakeup:
     def hold(self) -> list[int]:
         """Before an exec: from now on signals wait for the new image instead of killing it as it starts.
         Returns those that had come already, which would be lost with the pipe."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        early.hold()
         return self.wait(0)
 
     def let_in(self) -> None:
         """There was no exec after all."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        early.let_in()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lb.state.store.errors import StoreDown
 from lb.state.store.keys import Keys
-from lb.state.store.link import StoreDown
 
 LIMIT = 10**14
 T = TypeVar("T")

@@ -35,6 +35,7 @@ from redis.exceptions import (
 from lb.config.store_url import StoreAddress
 from lb.state import standing
 from lb.state.store.client import connect
+from lb.state.store.errors import StoreDown, StoreError
 from lb.state.store.keys import SCHEMA, Keys
 
 FIRST_RETRY_S = 0.1
@@ -65,14 +66,6 @@ _WORDS = (("CERTIFICATE_VERIFY_FAILED", standing.TRUST), ("max number of clients
 _OF_ALL = ("MISCONF ", "NOREPLICAS ", "BUSY ")
 """Answers that concern the store as a whole as well."""
 _FAILURES = (RedisError, RedisClusterException, OSError)
-
-
-class StoreError(Exception):
-    """A call came to nothing. The text says why, for people, and holds no password."""
-
-
-class StoreDown(StoreError):
-    """The link is down, or went down with this call."""
 
 
 class _OtherKeys(Exception):

@@ -13,7 +13,8 @@ import gevent
 from gevent.monkey import is_module_patched
 from redis import RedisError
 
-from lb.state.store.link import FIRST_RETRY_S, Link, StoreError
+from lb.state.store.errors import StoreError
+from lb.state.store.link import FIRST_RETRY_S, Link
 
 _LISTEN_S = 1.0
 _LOOK_S = 0.005

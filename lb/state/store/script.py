@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import NoScriptError
-
 
 class Script:
     def __init__(self, text: str) -> None:
@@ -16,6 +14,8 @@ class Script:
 
     def __call__(self, client: Any, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         """What the script returns. All keys must have the same hash tag."""
+        from redis.exceptions import NoScriptError  # loaded with the client; not where no store is configured
+
         try:
             return client.evalsha(self.digest, len(keys), *keys, *args)
         except NoScriptError:

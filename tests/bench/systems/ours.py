@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def _program() -> str | None:
 
 
 def _version(program: str) -> str:
-    return f"lb, Python {sys.version.split()[0]}, {'compiled' if build_directory().is_dir() else 'not compiled'}"
+    return f"lb, Python {sys.version.split()[0]}, {'compiled' if os.path.isdir(build_directory()) else 'not compiled'}"
 
 
 def _version_as_written(program: str) -> str:

@@ -29,7 +29,7 @@ from lb.state.layout import (
     SH_SLICE_UNTIL_NS,
     SHARED_CELLS,
 )
-from lb.state.store.link import StoreDown
+from lb.state.store.errors import StoreDown
 from tests.support.slices import KEYS, SlicesStore
 
 WORKERS = 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from lb.http1.forwarded import MOST_PASSES
 from tests.contract.case import Case, Saw
-from tests.contract.cases.messages import NEW_ID, request
+from tests.contract.cases.messages import NEW_ID, refusal, request
 
 TRUSTED = "127.0.0.2"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -99,6 +100,17 @@ CASES = [
         backend=Saw(fields={"x-request-id": [NEW_ID], "traceparent": [re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-01")]}),
     ),
     Case("via-is-extended", request("/", "Via: 1.0 fred"), backend=Saw(fields={"via": ["1.0 fred, 1.1 lb"]})),
+    Case(
+        "via-of-some-tiers",
+        request("/", "Via: 1.1 lb-7, 1.1 cache" + ", 1.1 lb" * (MOST_PASSES - 1)),
+        backend=Saw(fields={"via": ["1.1 lb-7, 1.1 cache" + ", 1.1 lb" * MOST_PASSES]}),
+    ),
+    Case(
+        "via-of-a-circle",
+        request("/", "Via: 1.1 lb,1.1 cache", "Via: " + ", ".join(["1.1 lb"] * (MOST_PASSES - 1))),
+        client=refusal("loop_detected"),
+        backend=(),
+    ),
     Case(
         "forwarded-cousins-are-dropped",
         request("/", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /x", "X-Forwarded-Ssl: on"),

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from lb.config.store_url import parse
+from lb.state.store.errors import StoreDown, StoreError
 from lb.state.store.keys import Keys
-from lb.state.store.link import Link, StoreDown, StoreError
+from lb.state.store.link import Link
 from tests.support.redis_server import RedisServer, redis_server
 
 PATIENCE_S = 5.0

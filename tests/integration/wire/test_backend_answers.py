@@ -105,6 +105,15 @@ def test_row_40_garbage_is_502_and_none_of_it_gets_through(lane: Lane, garbage: 
     assert not [one for one in received.data if one < 9]
 
 
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 2000 OK\r\n\r\n", b"HTTP/3.0 200 OK\r\nContent-Length: 2\r\n\r\nok"])
+def test_row_40_a_backend_that_speaks_garbage_loses_its_connection(lane: Lane, garbage: bytes) -> None:
+    """At once, although it would keep it open, and it may be whole by its own lengths."""
+    lane.serve(stalling_after(garbage))
+    assert [lane.get(method="POST", body=b"once").status for _ in range(4)] == [502] * 4
+    assert lane.is_free_within(SLACK_S)
+    assert lane.first.connections + lane.second.connections == 4
+
+
 @pytest.mark.parametrize(
     "framing",
     [

@@ -84,6 +84,11 @@ def test_row_55_a_name_that_moves_takes_its_traffic_along_and_one_that_vanishes_
     assert [names.answers("moves") for _ in range(10)] == [b"new"] * 10
     assert [names.answers("vanishes") for _ in range(10)] == [b"old"] * 10
     assert names.old.wait_until(lambda one: one.ended == one.connections - 1), "only vanishes.test is still used"
+    killed = names.balancer.workers()
+    for worker in killed:
+        worker.kill()
+    wait_for("another worker", lambda: set(names.balancer.workers()) - set(killed), SLACK_S)
+    assert [names.answers("vanishes") for _ in range(10)] == [b"old"] * 10, "it was told what the one before knew"
 
 
 def wait_for_probes_without_a_name(names: Names) -> None:

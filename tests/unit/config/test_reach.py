@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lb.config.build import build_routes
 from lb.config.load import examine
+from lb.config.names import KNOWN_METHODS
 from lb.config.schema import Schema
 from lb.http1.request import RequestFields, RequestHead
 from lb.proxy.router import Router
@@ -73,6 +74,34 @@ def test_hidden_by_both_schemes_together(tmp_path: Path) -> None:
     assert found == [f"5:5: {NEVER}: lines 3, 4 take everything it would"]
 
 
+REST = "{methods: [HEAD, POST, PUT, DELETE, OPTIONS, PATCH]}"
+
+
+@pytest.mark.parametrize("last", ["{}", "{path: /p}", "{host: a.x}"])
+def test_hidden_by_all_methods_together(tmp_path: Path, last: str) -> None:
+    assert said(tmp_path, "{methods: GET}", REST, last) == [f"5:5: {NEVER}: lines 3, 4 take everything it would"]
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        ("{methods: GET}", "{methods: [POST, PUT]}", "{}"),
+        ("{methods: GET, path: /p}", REST, "{}"),
+        ("{methods: GET, host: a.x}", REST, "{}"),
+        ("{methods: GET, headers: {x-a: b}}", REST, "{}"),
+    ],
+)
+def test_seen_with_the_methods_that_are_left(tmp_path: Path, routes: tuple[str, ...]) -> None:
+    assert said(tmp_path, *routes) == []
+
+
+@pytest.mark.parametrize("value", ["true", "maybe"])
+def test_methods_that_are_not_known_may_be_left(tmp_path: Path, value: str) -> None:
+    routes = f"routes: [{{methods: GET, pool: web}}, {REST[:-1]}, pool: web}}, {{pool: web}}]\n"
+    found = mistakes(tmp_path, SMALLEST + f"unknown_methods: {value}\n{routes}")
+    assert not [one for one in found if NEVER in one]
+
+
 _hosts = st.lists(st.sampled_from(["a.x", "b.a.x", "*.x", "*.a.x", "a.x:80"]), max_size=2, unique=True)
 _paths = st.sampled_from(["", "/", "/a", "/a/", "/a/b", "/ab"])
 _route = st.fixed_dictionaries(
@@ -82,14 +111,14 @@ _route = st.fixed_dictionaries(
         "host": _hosts,
         "path": _paths.filter(bool),
         "exact": _paths.filter(bool),
-        "methods": st.lists(st.sampled_from(["GET", "POST"]), max_size=2, unique=True),
+        "methods": st.sampled_from([["GET"], ["POST"], ["GET", "POST"], list(KNOWN_METHODS[1:])]),
         "headers": st.dictionaries(st.just("X-A"), st.sampled_from([True, "1", {"regex": "1|2"}]), max_size=1),
         "query": st.dictionaries(st.just("q"), st.sampled_from([True, "1"]), max_size=1),
     },
 ).filter(lambda route: not ("path" in route and "exact" in route))
 _REQUESTS = [
     RequestHead(method, path + query, 1, host, RequestFields(fields))
-    for method in (b"GET", b"POST", b"PUT")
+    for method in (b"GET", b"POST", b"PATCH")
     for path in (b"/", b"/a", b"/a/", b"/a/b", b"/a/b/c", b"/ab")
     for query in (b"", b"?q=1", b"?q=2")
     for host in (b"a.x", b"a.x:80", b"a.x:81", b"b.a.x", b"c.b.a.x", b"x", b"y")

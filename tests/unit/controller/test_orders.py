@@ -22,7 +22,7 @@ from lb.model import Backend, Config, Geo, Pool, Route, Snapshot, State
 from lb.state.layout import SH_CURSOR, SH_CURSOR_WEIGHTED, SH_CYCLE
 from lb.state.locks import column_byte
 from lb.state.segment import Segment
-from lb.state.store.link import StoreError
+from lb.state.store.errors import StoreError
 from lb.state.store.order import digest
 from lb.state.tickets import Tickets
 from tests.integration.state.children import Child

@@ -144,3 +144,9 @@ def test_every_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
         assert probe(ProbeTarget(there, Health("tcp", timeout_s=10.0), BackendTls())).ok
         nowhere = Backend("b", host=NAME, port=unused_port())
         assert probe(ProbeTarget(nowhere, Health("tcp", timeout_s=10.0), BackendTls())).reason == "connection refused"
+
+
+def test_an_address_that_no_backend_may_have_is_left_out() -> None:
+    assert hosts(AddressBook(Names("169.254.169.254", "192.0.2.1"))) == ["192.0.2.1"]
+    with pytest.raises(OSError, match="never a backend"):
+        hosts(AddressBook(Names("169.254.169.254")))

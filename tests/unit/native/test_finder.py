@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +19,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "proxy").mkdir()
     (tmp_path / "model.py").write_text("X = 1\n")
     (tmp_path / "proxy" / "core.py").write_text("Y = 1\n")
-    monkeypatch.setattr(finder, "PACKAGE", tmp_path)
-    monkeypatch.setattr(finder, "BUILDS", tmp_path / "_native")
+    monkeypatch.setattr(finder, "PACKAGE", str(tmp_path))
+    monkeypatch.setattr(finder, "BUILDS", str(tmp_path / "_native"))
     monkeypatch.setattr(finder, "_SOURCES", ("model.py", "proxy"))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.delenv("LB_NATIVE", raising=False)
@@ -27,7 +28,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_build() -> None:
-    build = build_directory()
+    build = Path(build_directory())
     build.mkdir(parents=True)
     (build / f"lb.proxy.core{SUFFIX}").touch()
 
@@ -42,7 +43,7 @@ def test_a_build_of_these_sources_is_taken(package: Path) -> None:
     prefer_compiled()
     assert is_compiled()
     found = sys.meta_path[0].find_spec("lb.proxy.core", None)
-    assert found is not None and found.origin == str(build_directory() / f"lb.proxy.core{SUFFIX}")
+    assert found is not None and found.origin == f"{build_directory()}/lb.proxy.core{SUFFIX}"
     assert sys.meta_path[0].find_spec("lb.proxy.tunnel", None) is None
 
 
@@ -72,20 +73,20 @@ def test_a_build_that_may_not_be_read_is_none(package: Path, monkeypatch: pytest
     """Made by root under umask 077, say: the balancer starts as it is written."""
     make_build()
 
-    def refuse(_: Path) -> None:
+    def refuse(_: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
     prefer_compiled()
     assert not is_compiled()
 
 
 def test_what_is_compiled_exists_and_counts() -> None:
     for name in COMPILED:
-        assert (finder.PACKAGE.parent / f"{name.replace('.', '/')}.py").is_file(), name
+        assert (Path(finder.PACKAGE).parent / f"{name.replace('.', '/')}.py").is_file(), name
         assert {name.split(".")[1], f"{'/'.join(name.split('.')[1:])}.py"} & set(finder._SOURCES), name
 
 
 def test_the_tests_themselves_run_the_sources() -> None:
     assert not any(isinstance(one, CompiledFinder) for one in sys.meta_path)
-    assert import_module("lb.proxy.stream").__file__ == str(finder.PACKAGE / "proxy" / "stream.py")
+    assert import_module("lb.proxy.stream").__file__ == f"{finder.PACKAGE}/proxy/stream.py"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -17,6 +20,7 @@ from lb.proxy.cells import private_cells
 from lb.proxy.look_ups import Addresses
 from lb.proxy.member import Member, literal_address
 from lb.proxy.resolver import Resolver
+from lb.state.name_file import MOST_AGE_S, NAME, NameFile
 
 
 def v4(*hosts: str) -> Addresses:
@@ -233,3 +237,67 @@ def test_a_name_that_does_not_resolve_is_said_once(caplog: pytest.LogCaptureFixt
         names.error = error
         resolver.resolve_all()
     assert len([line for line in caplog.messages if "a.test" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    "odd", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1%lo", "::ffff:169.254.169.254", "::"]
+)
+def test_an_address_that_no_backend_may_have_is_left_out(odd: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A name is no way around what is refused in a URL; what it led to before stays."""
+    names, member = Names(a=v4("192.0.2.1", odd)), member_of("a.test")
+    resolver = resolver_of(names, member)
+    assert resolver.resolve_all() and member.addresses == v4("192.0.2.1")
+    names.known["a"] = v4(odd)
+    assert resolver.resolve_all() and member.addresses == v4("192.0.2.1")
+    assert "kept=1" in caplog.text and "` is " in caplog.text
+
+
+def left_by_another(folder: Path, *hosts: str) -> Member:
+    """A member of that name, in a worker that starts behind one that found these and ended."""
+    before, after = member_of("a.test"), member_of("a.test")
+    resolver = Resolver(lambda: [before], Names(a=v4(*hosts)), NameFile(str(folder)))
+    resolver.resolve_all()
+    greenlet = gevent.spawn(resolver.run)
+    comes_true(lambda: (folder / NAME).exists())
+    greenlet.kill()
+    return after
+
+
+def test_one_that_starts_while_nobody_answers_knows_what_the_one_before_knew(tmp_path: Path) -> None:
+    after = left_by_another(tmp_path, "192.0.2.1", "192.0.2.2")
+    resolver = Resolver(lambda: [after], Names(), NameFile(str(tmp_path)))
+    assert resolver.known(after.backend) == v4("192.0.2.1", "192.0.2.2")
+    assert resolver.resolve_all(), "what is known is enough"
+    assert not resolver.known(Backend("other", host="other.test", port=80))
+
+
+def test_what_it_finds_itself_counts(tmp_path: Path) -> None:
+    after = left_by_another(tmp_path, "192.0.2.1")
+    resolver = Resolver(lambda: [after], Names(a=v4("192.0.2.2")), NameFile(str(tmp_path)))
+    resolver.resolve_all()
+    assert after.addresses == v4("192.0.2.2")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: os.utime(path, (0, time.time() - MOST_AGE_S - 60)),
+        lambda path: path.write_bytes(path.read_bytes()[:-5]),
+        lambda path: path.write_text('{"a.test": [[2, ["192.0.2.1", 80]]]}'),
+        lambda path: path.write_text('{"a.test:80": [[2, []]]}'),
+        lambda path: path.write_text('{"a.test:80": [[2, ["169.254.169.254", 80]]]}'),
+        Path.unlink,
+    ],
+    ids=["old", "cut", "no-port", "no-address", "metadata", "gone"],
+)
+def test_a_file_that_says_nothing_useful_is_none(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
+    after = left_by_another(tmp_path, "192.0.2.1")
+    spoil(tmp_path / NAME)
+    assert not Resolver(lambda: [after], Names(), NameFile(str(tmp_path))).known(after.backend)
+
+
+def test_a_folder_that_cannot_be_written_to_costs_nothing(tmp_path: Path) -> None:
+    file = NameFile(str(tmp_path / "none"))
+    file.write({("a.test", 80): v4("192.0.2.1")})
+    file.confirm()
+    assert file.read() == {}

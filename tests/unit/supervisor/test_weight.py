@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 FORBIDDEN = ("redis", "ssl", "gevent", "greenlet", "pydantic", "gunicorn", "yaml", "click", "psutil", "werkzeug")
-PROGRAM = f"import sys, lb.supervisor.__main__; print(*(name for name in {FORBIDDEN!r} if name in sys.modules))"
+PROGRAM = f"import sys, lb.supervisor.__main__, lb.supervisor.supervisor; print(*(name for name in {FORBIDDEN!r} if name in sys.modules))"
 
 
 def test_the_supervisor_process_is_light() -> None:

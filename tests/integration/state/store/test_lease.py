@@ -10,9 +10,10 @@ import pytest
 
 from lb.config.store_url import parse
 from lb.state.store import lease as lease_module
+from lb.state.store.errors import StoreDown
 from lb.state.store.keys import Keys
 from lb.state.store.lease import Lease
-from lb.state.store.link import Link, StoreDown
+from lb.state.store.link import Link
 from tests.support.machines import until
 from tests.support.redis_server import RedisServer, redis_server
 
