@@ -11,6 +11,7 @@ from lb.model import Snapshot
 from lb.state.layout import H_MACHINES, H_NUMBER
 from lb.state.segment import Segment
 from lb.state.store.machines import ALIVE_S, FIELDS, Machine, described, differences, from_fields, to_fields
+from lb.state.store.numbers import Number
 from lb.state.store.script import Script
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Presence:
         self._link = link
         self._segment: Segment | None = None
         self._ours: Machine | None = None
+        self._number = Number()
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         self._segment = segment
@@ -78,7 +80,8 @@ class Presence:
         found = {name: from_fields(name, fields) for name, fields in zip(names, said, strict=True)}
         self.others = {name: machine for name, machine in found.items() if machine is not None}
         segment.header[H_MACHINES] = 1 + len(names)
-        segment.header[H_NUMBER] = 1 + sum(1 for name in names if name < ours.name)
+        self._link.call(lambda client: self._number.renew(client, self._link.keys.numbers, ours.name))
+        segment.header[H_NUMBER] = 1 + self._number.value
         unread = [f"machine {name} says nothing that we understand" for name in names if name not in self.others]
         self._report((*differences(ours, self.others), *unread[:_MOST_SAID]))
 

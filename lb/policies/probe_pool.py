@@ -131,6 +131,11 @@ class ProbePool:
                 best, best_rif = probe, rif
         return best
 
+    def retire(self) -> None:
+        """Nobody is probed any more; whoever still asks chooses without."""
+        self.is_probing = False
+        self._start, self._load = _nobody, None
+
     # --- what has to go
 
     def _drop(self, before: float) -> None:
@@ -220,3 +225,7 @@ class ProbePool:
         if gained <= 0.0:
             return 1e9
         return max(1.0, (1.0 + DELTA) / (gained * max(self._thinned, 1e-6)))
+
+
+def _nobody() -> None:
+    """Sends no probes."""

@@ -62,21 +62,29 @@ class CellDirectory:
         slot: OwnCells | None,
         before: CellDirectory | None = None,
     ) -> None:
-        """``before``: what did not move since keeps its cells, which costs a tenth of making them."""
+        """``before``: what did not move since keeps its cells, which costs a tenth of making them; until ``settle``."""
         self._columns = columns
         self._segment = segment
         self._slot = slot
         self._made: dict[str, Cells] = {}
-        if before is not None and before._segment is segment and before._slot is slot:
-            was = before._columns
-            kept = [(name, cells) for name, cells in before._made.items() if name in columns]
-            self._made = {name: cells for name, cells in kept if was.get(name) == columns[name]}
+        is_kept = before is not None and before._segment is segment and before._slot is slot
+        self._before = before if is_kept else None
 
     def of(self, name: str) -> Cells:
         made = self._made.get(name)
         if made is None:
-            made = self._made[name] = self._new(name)
+            made = self._made[name] = self._kept(name) or self._new(name)
         return made
+
+    def settle(self) -> None:
+        """All that is needed has been asked for: what the directory before this one had is let go of."""
+        self._before = None
+
+    def _kept(self, name: str) -> Cells | None:
+        before = self._before
+        if before is None or name not in self._columns or before._columns.get(name) != self._columns[name]:
+            return None
+        return before._made.get(name) or before._kept(name)
 
     def _new(self, name: str) -> Cells:
         column = self._columns.get(name)

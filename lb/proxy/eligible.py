@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lb.model import Backend, Pool
-from lb.policies.portions import Portion, by_level, by_zone
+from lb.model import Pool
+from lb.policies.portions import Portion, by_level, by_zone, levels_of
 from lb.policies.subset import order, subset
 from lb.proxy.member import Member
 
@@ -29,19 +29,23 @@ class Eligible:
     def __init__(self, pool: Pool, members: Sequence[Member], standing: Standing) -> None:
         self._pool = pool
         self._members = members
-        self._backends: tuple[Backend, ...] = tuple(member.backend for member in members)
+        self._backends = pool.backends
         self._standing = standing
+        self._ready = [i for i, one in enumerate(self._backends) if one.state == "ready"]
+        self._is_flat = len(set(levels_of(self._backends))) < 2
         self._circle = order(self._backends) if pool.subset is not None else ()
 
     def portions(self, now_ns: int) -> list[Portion]:
         """None: nobody may be asked. Those that are up; while nobody is known to be up, those not known to be down (nothing
         has been probed yet)."""
-        pool, members, backends = self._pool, self._members, self._backends
-        ready = [i for i, one in enumerate(members) if one.backend.state == "ready"]
+        pool, members, backends, ready = self._pool, self._members, self._backends, self._ready
         healthy = [i for i in ready if members[i].is_up(now_ns)] or [
             i for i in ready if not members[i].is_down() and not members[i].is_out(now_ns)
         ]
-        levels = by_level(backends, ready, healthy, pool.overprovisioning)
+        if self._is_flat:
+            levels = [Portion(1.0, tuple(healthy))] if healthy else []
+        else:
+            levels = by_level(backends, ready, healthy, pool.overprovisioning)
         if pool.subset is not None:
             levels = [Portion(one.share, self._subset(one.positions, pool.subset)) for one in levels]
         if not pool.zones.prefer:

@@ -133,6 +133,8 @@ class Member:
         self.pool = pool
         self.name = f"{pool.id}/{backend.id}"
         self.authority = backend.authority.encode("ascii")
+        self.is_named = not literal_address(backend)
+        """Whether its addresses are the resolver's to find."""
         self.addresses: tuple[tuple[int, Any], ...] = ()
         self.idle: list[BackendConnection] = []
         self.latency = PeakEwma()
@@ -171,7 +173,10 @@ class Member:
         return sum(self.inflight)
 
     def is_up(self, now_ns: int) -> bool:
-        return self.shared[SH_VERDICT] == UP and not self.is_out(now_ns)
+        shared = self.shared
+        if shared[SH_VERDICT] != UP:
+            return False
+        return not (shared[SH_REFUSED_NS] or shared[SH_EJECTED_UNTIL_NS]) or not self.is_out(now_ns)
 
     def is_down(self) -> bool:
         return self.shared[SH_VERDICT] == DOWN

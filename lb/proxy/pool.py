@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gevent.monkey import get_original
 
 from lb.errors import AttemptError, Retryable
-from lb.model import CUSTOM, Backend, Pool, StoreLoss
+from lb.model import CUSTOM, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
 from lb.policies.mean_time import MeanTimes
 from lb.policies.portions import Portion, split
@@ -87,7 +87,7 @@ class LivePool:
         hash get theirs from. ``regional``: None where no request prefers a region."""
         self.pool = pool
         self.members = tuple(members)
-        self.backends: tuple[Backend, ...] = tuple(member.backend for member in members)
+        self.backends = pool.backends
         self.cells = cells
         self.key = b""
         self.key_readers = key_readers(pool.hash, random, pool.geo_inner)
@@ -270,7 +270,7 @@ class LivePool:
         made: Any = self._made(policy)
         self._policies[policy] = made
         if policy == CUSTOM:
-            made.report = self._fell_back
+            made.report = _counting(self.cells.counters)
         return made  # type: ignore[no-any-return]
 
     def _made(self, policy: str) -> Policy:
@@ -284,12 +284,6 @@ class LivePool:
         if name == CUSTOM and self.pool.custom is not None:
             name = self.pool.custom.fallback
         return self.pool.geo_inner if name == "geo" else name
-
-    def _fell_back(self, is_failure: bool) -> None:
-        """A user's own policy did not pick: it failed just now, or has been given up."""
-        self.cells.counters[C_POLICY_FALLBACKS] += 1
-        if is_failure:
-            self.cells.counters[C_POLICY_FAILURES] += 1
 
     def _split(self, policy: str, eligible: Sequence[int]) -> Picker:
         """Each portion has a policy of its own: what one has built over its members is another's no more. A user's own is
@@ -400,15 +394,27 @@ class LivePool:
             self.waiting = waiting if terms is not None else None
             waiting.follow(self, terms)
 
+    def retire(self, successor: LivePool | None) -> None:
+        """No request begins here any more; those that are under way end here. Nothing of it refers to itself from now on
+        (unless somebody waits in it for good), so that its memory is free with the last of them."""
+        self.probes.retire()
+        if successor is not None:
+            successor.take_over(self)
+        elif self.waiting is not None and not len(self.waiting):
+            self.waiting = None
+
     def close(self) -> None:
         self.probes.is_probing = False
         for member in self.members:
             member.close()
 
 
-def _is_up(member: Member, now_ns: int) -> bool:
-    return member.is_up(now_ns)
+def _counting(counters: memoryview) -> Callable[[bool], None]:
+    """Counts that a user's own policy did not pick: it failed just now, or has been given up."""
 
+    def fell_back(is_failure: bool) -> None:
+        counters[C_POLICY_FALLBACKS] += 1
+        if is_failure:
+            counters[C_POLICY_FAILURES] += 1
 
-def _is_unknown(member: Member, now_ns: int) -> bool:
-    return not member.is_down() and not member.is_out(now_ns)
+    return fell_back

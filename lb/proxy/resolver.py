@@ -100,11 +100,16 @@ class Resolver:
     def _missing(self) -> list[Name]:
         return [name for name in self._of_name if name not in self._found]
 
-    def prepare(self, pools: Iterable[Pool]) -> None:
+    def prepare(self, pools: Iterable[Pool], pause: Callable[[], None] = lambda: None) -> None:
         """Of the configuration that comes next: ask for what nobody has asked for yet. Waits ``FIRST_ANSWERS_S`` at
-        most."""
-        backends = _by_turns((pool.id, backend) for pool in pools for backend in pool.backends)
-        named = [backend for backend in backends if not literal_address(backend)]
+        most. ``pause``: called between two backends, may let others run."""
+        found = []
+        for pool in pools:
+            for backend in pool.backends:
+                if not literal_address(backend):
+                    found.append((pool.id, backend))
+                pause()
+        named = _by_turns(found)
         new = {(backend.host, backend.port): None for backend in named if self.is_new(backend)}
         self._announced = {(backend.host, backend.port) for backend in named}
         self._look_ups.ask(new)
@@ -112,10 +117,9 @@ class Resolver:
 
     def _named(self) -> dict[Name, list[Member]]:
         named: dict[Name, list[Member]] = {}
-        for member in _by_turns((member.pool.id, member) for member in self._members()):
+        for member in _by_turns((member.pool.id, member) for member in self._members() if member.is_named):
             backend = member.backend
-            if not literal_address(backend):
-                named.setdefault((backend.host, backend.port), []).append(member)
+            named.setdefault((backend.host, backend.port), []).append(member)
         return named
 
     def _forget(self) -> None:

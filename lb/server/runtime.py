@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from random import Random, SystemRandom
 from time import monotonic, monotonic_ns
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import gevent
 
 from lb.config import snapshot as snapshots
-from lb.config.usable_policies import is_regional, usable_policies
+from lb.config.usable_policies import is_regional
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
 from lb.model import Backend, Pool, Route, Snapshot, summary
@@ -38,7 +39,8 @@ from lb.proxy.resolver import Resolver
 from lb.proxy.router import Router, StrictRouter
 from lb.proxy.routes import LiveRoute, local_action
 from lb.server import coming, control
-from lb.server.coming import MemberKey
+from lb.server.coming import Composition, MemberKey, Turns
+from lb.server.garbage import Collector
 from lb.server.geo import GeoLocator
 from lb.server.local_tickets import LocalTickets
 from lb.server.missed import Missed
@@ -54,6 +56,8 @@ from lb.state.tables import MappedTables
 from lb.state.tickets import Tickets
 
 SEGMENT_CHECK_S = 1.0
+LARGE_BYTES = 50_000
+"""A snapshot of some two hundred backends."""
 _CURSORS = {"round_robin": SH_CURSOR, "weighted_round_robin": SH_CURSOR_WEIGHTED}
 _log = logging.getLogger("lb.runtime")
 
@@ -65,10 +69,11 @@ class Runtime:
     status: Core
     trusted: TrustedProxies
 
-    def __init__(self, snapshot_path: str, hub: Any, sweeper: Sweeper) -> None:
+    def __init__(self, snapshot_path: str, hub: Any, sweeper: Sweeper, collector: Collector | None = None) -> None:
         self.snapshot_path = snapshot_path
         self.hub = hub
         self.sweeper = sweeper
+        self._collector = collector or Collector()
         self.is_draining = False
         self.snapshot, self.problem = snapshots.read_or_copy(snapshot_path)
         if self.problem:
@@ -91,12 +96,11 @@ class Runtime:
         self._resolver = Resolver(self._named_members, file=NameFile(self.snapshot.config.state.dir))
         self._locator = GeoLocator()
         self._regions: Regions | None = None
-        self._usable: dict[str, set[str]] = {}
         self._prepared = self._first_generation
         self._preparing: Any = None
         self._coming: dict[MemberKey, Member] = {}
         """Members that the next composition may need."""
-        self._next: Snapshot | None = None
+        self._next: Composition | None = None
         self._cells: CellDirectory | None = None
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
@@ -157,9 +161,8 @@ class Runtime:
             return
         kept, members = self.snapshot, self._members
         try:
-            ready, self._next = self._next, None
-            is_ready = ready is not None and ready.generation == generation
-            snapshot = ready if ready is not None and is_ready else snapshots.read(self.snapshot_path)
+            prepared = self._prepared_for(generation)
+            snapshot = prepared.snapshot if prepared is not None else self._read()
             if snapshot.generation == kept.generation:  # the header is ahead of the file
                 self._missed = self._missed.once_more(generation, now)
                 return
@@ -167,7 +170,7 @@ class Runtime:
                 return
             self.snapshot = snapshot
             self.segment.refresh()
-            self._compose()
+            self._compose(prepared)
         except (OSError, ValueError, ConfigError, SegmentError) as error:
             if generation != self._missed.generation:
                 _log.error("generation=%d kept=%d error=%s", generation, kept.generation, error)
@@ -189,27 +192,47 @@ class Runtime:
             len(snapshot.config.routes),
         )
 
+    def _read(self) -> Snapshot:
+        with self._collector.building() if _size(self.snapshot_path) > LARGE_BYTES else nullcontext():
+            return snapshots.read(self.snapshot_path)
+
+    def _prepared_for(self, generation: int) -> Composition | None:
+        """What was prepared, if that is what is wanted now, and the segment is still the one it counts in."""
+        ready, self._next = self._next, None
+        if ready is None or (ready.snapshot.generation == generation and ready.cells is self._cells):
+            return ready
+        ready.drop()
+        return None
+
     def _has_to_prepare(self, snapshot: Snapshot) -> bool:
         """Whether it names hosts whose addresses nobody has asked for: that is done first, once, for a bounded time,
         so that no backend is without an address only because it is new. A name that does not resolve delays one
-        reload, not each. Or whether it has so many new members that they are made beside requests."""
+        reload, not each. Or whether it has so many members that it is made ready beside requests."""
         if snapshot.generation == self._prepared:
             return False
         self._prepared = snapshot.generation
-        new = coming.new_of(snapshot.config.pools, self._members)
-        if len(new) <= coming.FEW and self._resolver.knows_all(snapshot.config.pools):
+        pools = snapshot.config.pools
+        if not coming.is_large(pools) and self._resolver.knows_all(pools):
             return False
-        self._preparing = gevent.spawn(self._prepare, snapshot, new if len(new) > coming.FEW else [])
+        self._preparing = gevent.spawn(self._prepare, snapshot)
         return True
 
-    def _prepare(self, snapshot: Snapshot, new: list[coming.New]) -> None:
-        self._resolver.prepare(snapshot.config.pools)
+    def _prepare(self, snapshot: Snapshot) -> None:
+        pools = snapshot.config.pools
+        self._resolver.prepare(pools, Turns())
+        if not coming.is_large(pools):
+            return
         try:
             self.segment.refresh()
-            self._cells = CellDirectory(snapshot.columns, self.segment, self.slot, self._cells)
-            self._coming |= coming.made(new, self._cells, self._member)
-            self._next = snapshot
-        except (OSError, ValueError, SegmentError) as error:  # the composition meets it as well, and says so
+            cells = self._cells = CellDirectory(snapshot.columns, self.segment, self.slot, self._cells)
+            existing = self._coming | self._members
+            composition, pause = Composition(snapshot, cells), Turns()
+            with self._collector.building():
+                composition.arrange(existing, self._member, pause)
+            self._coming |= composition.members
+            self._make_live(composition, pause)
+            self._next = composition
+        except (OSError, ValueError, ConfigError, SegmentError) as error:  # ``_compose`` meets it as well, and says so
             _log.debug("generation=%d error=%s", snapshot.generation, error)
 
     def _member(self, backend: Backend, pool: Pool, cells: Cells) -> Member:
@@ -233,21 +256,22 @@ class Runtime:
 
     # --- composition
 
-    def _compose(self) -> None:
+    def _compose(self, prepared: Composition | None = None) -> None:
         """Builds the cores of the current snapshot; members whose backend did not change live on."""
         config = self.snapshot.config
         self.trusted = TrustedProxies(config.trusted_proxies, makes_traces=config.traceparent)
-        cells = self._cells = CellDirectory(self.snapshot.columns, self.segment, self.slot, self._cells)
-        self._usable = usable_policies(config)
+        old_members = self._coming | self._members
+        now = prepared or self._arranged(old_members)
+        cells = self._cells = now.cells
         self._locator.follow(config.geo, config.state.dir)
-        self._regions = Regions(config.geo, self._locator.place_of, cells.of("worker")) if config.geo else None
-        old_members, self._members, self._coming = self._coming | self._members, {}, {}
-        built_in = control.control_pool(config.state.dir)
-        pools = {pool.id: self._live_pool(pool, cells, old_members) for pool in (*config.pools, built_in)}
-        kept = set(map(id, self._members.values()))
-        for member in old_members.values():
-            if id(member) not in kept:
-                member.close()
+        self._members, self._coming = now.members, {}
+        now.tell()
+        if prepared is None:
+            self._make_live(now, coming.at_once)
+        else:
+            self._health_seen = -1  # whatever came since it was made ready
+        self._regions, pools = now.regions, now.live
+        coming.close_left(old_members, now.members)
         self.worker_cells = cells.of("worker")
         log = self._log_writer()
         routes = [(route, self._live_route(route, pools, cells)) for route in config.routes]
@@ -259,7 +283,8 @@ class Runtime:
             unknown_methods=config.unknown_methods, basis=self._basis,
         )  # fmt: skip
         self._replace(pools)
-        status = status_routes(cells.of("route:(status)"), self._ready, control.metrics_from(pools[built_in.id]))
+        cells.settle()
+        status = status_routes(cells.of("route:(status)"), self._ready, control.metrics_from(pools[now.pools[-1].id]))
         quiet = AccessLogWriter("", "json", self.worker_cells.counters)
         self.status = Core(
             self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet,
@@ -268,9 +293,8 @@ class Runtime:
 
     def _replace(self, pools: dict[str, LivePool]) -> None:
         """Who waits in a pool of before waits in its successor. In one that is gone they wait for what they were to get."""
-        for name, pool in pools.items():
-            if name in self._pools:
-                pool.take_over(self._pools[name])
+        for name, old in self._pools.items():
+            old.retire(pools.get(name))
         self._pools = pools
 
     def _log_writer(self) -> AccessLogWriter:
@@ -282,38 +306,39 @@ class Runtime:
             self._log.configure(wanted.path, wanted.format, self.worker_cells.counters)
         return self._log
 
-    def _live_pool(self, pool: Pool, cells: CellDirectory, old: dict[MemberKey, Member]) -> LivePool:
-        members = []
-        hears_load = "adaptive" in self._usable.get(pool.id, ())
-        for backend in pool.backends:
-            key = coming.member_key(pool, backend)
-            column = cells.of(f"backend:{pool.id}/{backend.id}")
-            member = old.get(key)
-            if member is None or member.pool.tls != pool.tls:
-                member = self._member(backend, pool, column)
-            else:
-                member.backend, member.pool = backend, pool
-                if member.shared is not column.shared:
-                    member.use_cells(column)
-            member.hears_load = hears_load
-            self._members[key] = member
-            members.append(member)
+    def _arranged(self, existing: dict[MemberKey, Member]) -> Composition:
+        composition = Composition(
+            self.snapshot, CellDirectory(self.snapshot.columns, self.segment, self.slot, self._cells)
+        )
+        composition.arrange(existing, self._member)
+        return composition
+
+    def _make_live(self, composition: Composition, pause: Callable[[], None]) -> None:
+        geo = composition.snapshot.config.geo
+        if geo:
+            composition.regions = Regions(geo, self._locator.place_of, composition.cells.of("worker"))
+        for pool in composition.pools:
+            composition.live[pool.id] = self._live_pool(pool, composition)
+            pause()
+
+    def _live_pool(self, pool: Pool, composition: Composition) -> LivePool:
+        cells, columns, config = composition.cells, composition.snapshot.columns, composition.snapshot.config
         column_name = f"pool:{pool.id}"
-        state = self.snapshot.config.state
-        regional = self._regional(pool, cells)
+        state = config.state
+        regional = self._regional(pool, composition)
         order = regional.order if regional is not None else lambda policy: (column_name, policy)
         live = LivePool(
             pool,
-            members,
+            composition.members_of(pool),
             cells.of(column_name),
-            lambda policy: self._tickets(*order(policy)),
+            lambda policy: self._tickets(columns, *order(policy)),
             self._random,
             monotonic,
-            self.snapshot.config.workers,
+            config.workers,
             state.on_store_loss if state.redis else None,
             MappedTables(state.dir),
             regional,
-            Standing(self.snapshot.config.zone, self._place),
+            Standing(config.zone, lambda: self._place(state.machine)),
         )
         live.clients = Clients(pool.id, [one.id for one in pool.backends], pool.remember_s, self._client_table)
         return live
@@ -324,18 +349,19 @@ class Runtime:
             self._clients = open_table(os.path.join(self.snapshot.config.state.dir, "clients"))
         return self._clients
 
-    def _regional(self, pool: Pool, cells: CellDirectory) -> RegionalPolicies | None:
-        if self._regions is None or not is_regional(self._usable.get(pool.id, set())):
+    @staticmethod
+    def _regional(pool: Pool, composition: Composition) -> RegionalPolicies | None:
+        if composition.regions is None or not is_regional(composition.usable.get(pool.id, set())):
             return None
-        return RegionalPolicies(pool, self._regions, cells.of)
+        return RegionalPolicies(pool, composition.regions, composition.cells.of)
 
-    def _place(self) -> float:
+    def _place(self, machine: str) -> float:
         """This machine's place on the circle of subsets: by its number among those it shares a store with, or its name."""
         number = self.segment.header[H_NUMBER]
-        return place_of_number(number - 1) if number else place_of_name(self.snapshot.config.state.machine)
+        return place_of_number(number - 1) if number else place_of_name(machine)
 
-    def _tickets(self, column_name: str, policy: str) -> TicketSource:
-        column = self.snapshot.columns.get(column_name)
+    def _tickets(self, columns: dict[str, int], column_name: str, policy: str) -> TicketSource:
+        column = columns.get(column_name)
         if column is None:
             return LocalTickets()
         return Tickets(self.segment, column, 1, cell=_CURSORS.get(policy, SH_CURSOR_OTHER))
@@ -369,3 +395,11 @@ class Runtime:
         self.traffic.log.close()
         self.traffic.close()
         self.slot.close()
+
+
+def _size(path: str) -> int:
+    """0: there is no file, as whoever reads it will say."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0

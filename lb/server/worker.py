@@ -7,7 +7,6 @@ not used on this path (but loaded, so that the same command works with any worke
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import resource
@@ -20,7 +19,6 @@ import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb.http1.forwarded import RequestIds
-from lb.launch import loaded
 from lb.proxy.connection import Entrance
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.front import Front
@@ -28,6 +26,7 @@ from lb.proxy.reply import Replier
 from lb.proxy.serve import RequestServer
 from lb.server.accept import Acceptor
 from lb.server.certificates import CertificateStore
+from lb.server.garbage import Collector
 from lb.server.listeners import listener_of_each
 from lb.server.runtime import Runtime
 from lb.supervisor.patching import distributions_read_once
@@ -80,11 +79,12 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         _raise_descriptor_limit()
         hub = gevent.get_hub()
         sweeper = Sweeper(hub)
-        runtime = Runtime(os.environ["LB_SNAPSHOT"], hub, sweeper)
+        collector = Collector()
+        runtime = Runtime(os.environ["LB_SNAPSHOT"], hub, sweeper, collector)
         server = RequestServer(sweeper, runtime, RequestIds(), Replier(hub, sweeper, runtime))
         front = Front(hub, sweeper, runtime, server.serve, server.turn_away)
         acceptors = self._acceptors(front, runtime)
-        _calm_garbage_collector()
+        collector.calm()
         sweeper.start()
         runtime.start()
         for acceptor in acceptors:
@@ -133,13 +133,6 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         if front.open:
             self.log.warning("%d connections cut after graceful_timeout", len(front.open))
         runtime.close()
-
-
-def _calm_garbage_collector() -> None:
-    """What is loaded now stays: it need not be looked through again and again for cycles while serving."""
-    gc.collect()
-    loaded()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def _raise_descriptor_limit() -> None:

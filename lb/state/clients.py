@@ -76,8 +76,9 @@ class Clients:
         self._cells: memoryview | None = None
         self._keep = max(1, int(min(keep_s, LONGEST_S) / UNIT_S))
         self._clock = clock
-        self._owners = _numbers(backends)
-        self._positions = {owner: i for i, owner in enumerate(self._owners)}
+        self._backends = backends
+        self._owners: list[int] = []
+        self._positions: dict[int, int] = {}
 
     def recall(self, key: bytes) -> int:
         """The position of its backend; -1: we do not know that client, or not any more. Who is looked up is seen."""
@@ -112,6 +113,8 @@ class Clients:
 
     def _table(self) -> memoryview:
         if self._cells is None:
+            self._owners = _numbers(self._backends)
+            self._positions = {owner: i for i, owner in enumerate(self._owners)}
             self._cells = self._open()
         return self._cells
 

@@ -55,7 +55,7 @@ H_STORE_REASON: Final = 11
 """Why it is down: a number of ``lb.state.standing``."""
 
 H_NUMBER: Final = 16
-"""This machine's number among them, counted from 1 in the order of their names; 0: it has none."""
+"""This machine's number among them (``lb.state.store.numbers``), plus 1; 0: it has none."""
 
 SLOT_CELLS: Final = 8
 SLOT_PID: Final = 0

@@ -41,6 +41,7 @@ class Machine:
     def close(self) -> None:
         self.sync.stop()
         self.segment.close()
+        Path(self.snapshot.segment).unlink(missing_ok=True)
 
 
 def machine(

@@ -14,7 +14,8 @@ QUIET = "quiet"
 
 @dataclass(frozen=True)
 class Phase:
-    """``failed``: texts, not all of them if there are many. Milliseconds."""
+    """``failed``: texts, not all of them if there are many. Milliseconds; ``beside``: p50 and p99 of requests without the
+    balancer at the same time."""
 
     ok: int
     bad: int
@@ -22,9 +23,11 @@ class Phase:
     p50: float
     p99: float
     most: float
+    beside: tuple[float, float]
 
     def __str__(self) -> str:
-        return f"{self.ok} ok, {self.bad} failed, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms, most {self.most:.1f} ms"
+        said = f"{self.ok} ok, {self.bad} failed, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms, most {self.most:.1f} ms"
+        return f"{said} (without the balancer {self.beside[0]:.1f} and {self.beside[1]:.1f})"
 
 
 class Steady:
@@ -51,14 +54,19 @@ class Steady:
         self._process.stdin.flush()
 
 
-def _phase(ok: int, bad: int, failed: list[str], ms: list[float]) -> Phase:
+def _phase(ok: int, bad: int, failed: list[str], ms: list[float], beside_ms: list[float]) -> Phase:
+    return Phase(ok, bad, failed, *_quantiles(ms), max(ms, default=0.0), _quantiles(beside_ms))
+
+
+def _quantiles(ms: list[float]) -> tuple[float, float]:
     ordered = sorted(ms) or [0.0]
-    return Phase(ok, bad, failed, ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100], ordered[-1])
+    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
 
 
 @contextmanager
-def steady_load(ports: Sequence[int], per_second: int, path: str = "/") -> Iterator[Steady]:
-    argv = [sys.executable, "-m", "tests.support.steady_client", str(per_second), path, *map(str, ports)]
+def steady_load(ports: Sequence[int], beside: int, per_second: int, path: str = "/") -> Iterator[Steady]:
+    """``beside``: a backend's port."""
+    argv = [sys.executable, "-m", "tests.support.steady_client", str(per_second), path, *map(str, (beside, *ports))]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Steady(process)

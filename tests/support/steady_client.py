@@ -1,8 +1,11 @@
-"""An open-loop client: ``python -m tests.support.steady_client PER_SECOND PATH PORT...``.
+"""An open-loop client: ``python -m tests.support.steady_client PER_SECOND PATH BESIDE PORT...``.
+
+A fifth as many requests go straight to ``BESIDE``, a backend, at the same times: what they wait is not the balancer's doing.
 
 Requests begin at their time whatever has become of those before, and their latency counts from that time, so an answer that
 keeps the client waiting is seen in full. Never retries. Standard input: ``phase NAME`` (what begins from now on belongs to
-it) and ``report``, answered by a line of JSON, ``{NAME: {"ok": N, "failed": [TEXT, ...], "ms": [LATENCY, ...]}}``.
+it) and ``report``, answered by a line of JSON, ``{NAME: {"ok": N, "bad": N, "failed": [TEXT, ...], "ms": [LATENCY, ...],
+"beside_ms": [LATENCY, ...]}}``.
 """
 
 from __future__ import annotations
@@ -19,29 +22,33 @@ from gevent.fileobject import FileObject
 
 TIMEOUT_S = 30.0
 _MOST_TEXTS = 20
+_OF_BESIDE = 5
 
 
 class Steady:
-    def __init__(self, per_second: float, path: str, ports: list[int]) -> None:
+    def __init__(self, per_second: float, path: str, beside: int, ports: list[int]) -> None:
         self._every_s = 1 / per_second
+        self._beside = beside
         self._request = f"GET {path} HTTP/1.1\r\nHost: lb.test\r\n\r\n".encode()
         self._ports = itertools.cycle(ports)
-        self._idle: dict[int, list[Any]] = {port: [] for port in ports}
+        self._idle: dict[int, list[Any]] = {port: [] for port in (beside, *ports)}
         self._phases: dict[str, dict[str, Any]] = {}
         self.begin("quiet")
 
     def begin(self, phase: str) -> None:
-        self._phase = self._phases.setdefault(phase, {"ok": 0, "bad": 0, "failed": [], "ms": []})
+        self._phase = self._phases.setdefault(phase, {"ok": 0, "bad": 0, "failed": [], "ms": [], "beside_ms": []})
 
     def report(self) -> str:
         return json.dumps(self._phases)
 
     def run(self) -> None:
         due = time.monotonic()
-        while True:
+        for number in itertools.count():
             due += self._every_s
             gevent.sleep(max(0.0, due - time.monotonic()))
             gevent.spawn(self._one, next(self._ports), due, self._phase)
+            if number % _OF_BESIDE == 0:
+                gevent.spawn(self._one_beside, due, self._phase)
 
     def _one(self, port: int, due: float, phase: dict[str, Any]) -> None:
         try:
@@ -53,6 +60,10 @@ class Steady:
         else:
             phase["ok"] += 1
             phase["ms"].append(round((time.monotonic() - due) * 1000, 2))
+
+    def _one_beside(self, due: float, phase: dict[str, Any]) -> None:
+        self._ask(self._beside)
+        phase["beside_ms"].append(round((time.monotonic() - due) * 1000, 2))
 
     def _ask(self, port: int) -> None:
         idle = self._idle[port]
@@ -91,8 +102,8 @@ class Steady:
                     return head
 
 
-def main(per_second: str, path: str, *ports: str) -> None:
-    steady = Steady(float(per_second), path, [int(port) for port in ports])
+def main(per_second: str, path: str, beside: str, *ports: str) -> None:
+    steady = Steady(float(per_second), path, int(beside), [int(port) for port in ports])
     gevent.spawn(steady.run)
     for line in FileObject(sys.stdin.buffer):
         word, _, rest = line.strip().partition(" ")

@@ -27,7 +27,8 @@ TABLE = (
     Documented("{P}:schema", "string", "for good", "Major version of these keys; a newer one is left alone"),
     Documented("{P}:born", "string", "for good", "`time run`: since when this server (its run_id) has known everything; nothing new of a limit is granted for 2 s after"),
     Documented("{P}:machines", "sorted set", "members 60 s", "Machine -> when it was last heard of"),
-    Documented("{P}:machine:MACHINE", "hash", "5 s", "What a machine says of itself: version, generation, configuration's digest, workers, since"),
+    Documented("{P}:machine:MACHINE", "hash", "5 s", "What a machine says of itself: version, generation, workers, digests of its pools, fingerprints (24 bits) of its sticky keys"),
+    Documented("{P}:numbers", "hash", "entries 60 s", "Machine -> `number heard`: its number on the circle of subsets, and when it was last heard of"),
     Documented("{P}:inflight:MACHINE", "hash", "3 s", "POOL/BACKEND -> requests that machine has in flight there; zeros left out"),
     Documented("{P}:order:POOL:POLICY:DIGEST", "hash", "1 day", "A round robin order (of a region's clients: POLICY is `round_robin@REGION`), DIGEST is of its members and cycle: `ticket` next (whole cycles left out), `version` counts the changes, `by MACHINE` its last run"),
     Documented("{P}:limit:POOL/BACKEND@PLACE", "hash", "10 s", "MACHINE -> `slice renewed wanted holds since sequence`: its share of a `max_inflight`"),
@@ -62,6 +63,10 @@ class Keys:
 
     def machine(self, machine: str) -> str:
         return f"{self}:machine:{machine}"
+
+    @property
+    def numbers(self) -> str:
+        return f"{self}:numbers"
 
     def inflight(self, machine: str) -> str:
         return f"{self}:inflight:{machine}"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lb.model import Config, Pool
 
 ALIVE_S = 3.0
 """Heard of within this time: three beats."""
-FIELDS = ("version", "generation", "workers", "pools")
+FIELDS = ("version", "generation", "workers", "pools", "keys")
 """Of a machine's hash."""
 _MOST_POOLS_BYTES = 1 << 20
 _MOST_DIGITS = 18
@@ -23,13 +23,15 @@ _MOST_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``pools``: digests by pool. ``generation`` counts that machine's own publications."""
+    """``pools``: digests by pool. ``generation`` counts that machine's own publications. ``keys``: fingerprints of its sticky
+    keys by pool, the signing one first."""
 
     name: str
     version: str
     generation: int
     workers: int
     pools: Mapping[str, str]
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def digest(pool: Pool) -> str:
@@ -40,18 +42,19 @@ def digest(pool: Pool) -> str:
     )
     said: list[object] = [pool.policy, members]
     if pool.sticky is not None:
-        said += [pool.sticky.cookie, _fingerprint(pool.sticky.keys)]
+        said.append(pool.sticky.cookie)
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 
-def _fingerprint(keys: Sequence[str]) -> str:
+def _fingerprint(key: str) -> str:
     """Tells secrets apart: 24 bits, too few to guess one by."""
-    return hashlib.blake2b("\0".join(keys).encode(), digest_size=3, person=b"lb sticky").hexdigest()
+    return hashlib.blake2b(key.encode(), digest_size=3, person=b"lb sticky").hexdigest()
 
 
 def described(name: str, version: str, generation: int, config: Config) -> Machine:
     pools = {pool.id: digest(pool) for pool in config.pools}
-    return Machine(name, version, generation, config.workers, pools)
+    keys = {pool.id: " ".join(map(_fingerprint, pool.sticky.keys)) for pool in config.pools if pool.sticky is not None}
+    return Machine(name, version, generation, config.workers, pools, keys)
 
 
 def to_fields(machine: Machine) -> dict[str, str]:
@@ -61,20 +64,24 @@ def to_fields(machine: Machine) -> dict[str, str]:
         "generation": str(machine.generation),
         "workers": str(machine.workers),
         "pools": json.dumps(machine.pools, sort_keys=True),
+        "keys": json.dumps(machine.keys, sort_keys=True),
     }
 
 
 def from_fields(name: str, said: Sequence[str | None]) -> Machine | None:
     """``said``: by ``FIELDS``. None if that is nothing that we understand."""
-    version, generation, workers, pools_text = (text or "" for text in said)
+    version, generation, workers, pools, keys = (text or "" for text in said)
     try:
-        pools = json.loads(pools_text) if len(pools_text) <= _MOST_POOLS_BYTES else None
-        if not isinstance(pools, dict):
-            return None
-        known = {str(pool)[:100]: str(value)[:100] for pool, value in pools.items()}
-        return Machine(name, version[:100], _number(generation), _number(workers), known)
+        return Machine(name, version[:100], _number(generation), _number(workers), _by_pool(pools), _by_pool(keys))
     except (ValueError, RecursionError):
         return None
+
+
+def _by_pool(text: str) -> dict[str, str]:
+    found = json.loads(text) if len(text) <= _MOST_POOLS_BYTES else None
+    if not isinstance(found, dict):
+        raise ValueError("no object, or too long")
+    return {str(pool)[:100]: str(value)[:100] for pool, value in found.items()}
 
 
 def _number(text: str) -> int:
@@ -84,8 +91,11 @@ def _number(text: str) -> int:
 
 
 def differences(ours: Machine, others: Mapping[str, Machine]) -> tuple[str, ...]:
-    """One sentence per machine whose pools are not ours, for people; empty if all are alike."""
-    return tuple(text for name in sorted(others) if (text := _difference(ours.pools, others[name])))
+    """Sentences about each machine whose pools or sticky keys are not ours, for people; empty if all are alike."""
+    said = (
+        (_difference(ours.pools, others[name]), _difference_of_keys(ours.keys, others[name])) for name in sorted(others)
+    )
+    return tuple(text for both in said for text in both if text)
 
 
 def _difference(ours: Mapping[str, str], other: Machine) -> str:
@@ -96,3 +106,17 @@ def _difference(ours: Mapping[str, str], other: Machine) -> str:
     )
     said = ", ".join(f"{what}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}" for what, ids in parts if ids)
     return f"machine {other.name} has other pools ({said})" if said else ""
+
+
+def _difference_of_keys(ours: Mapping[str, str], other: Machine) -> str:
+    """In which pools one of the two signs what the other does not believe."""
+    ids = sorted(id for id in ours.keys() & other.keys.keys() if not _agree(ours[id], other.keys[id]))
+    if not ids:
+        return ""
+    named = f"{', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+    return f"machine {other.name} has another sticky key ({named}): clients that change machines lose their backend"
+
+
+def _agree(ours: str, theirs: str) -> bool:
+    mine, yours = ours.split(), theirs.split()
+    return mine[:1] == yours[:1] or (bool(mine and yours) and mine[0] in yours and yours[0] in mine)

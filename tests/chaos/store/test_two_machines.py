@@ -14,14 +14,18 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
 from lb.state.layout import SH_OTHERS, SH_SLICE
 from tests.chaos.process.load import Load
 from tests.chaos.process.running import SLACK, Run
-from tests.chaos.store.pair import HELD, LIMIT, Pair, admin, pair
+from tests.chaos.store.pair import APART_S, HELD, LIMIT, Pair, admin, pair
 from tests.support.delay_proxy import Proxy, delay_proxy
+from tests.support.geo import AMERICAN, GERMAN, write_database
 from tests.support.lettered import LETTERS, is_in_order
 from tests.support.raw_client import RawClient, get, request
 from tests.support.redis_server import redis_server
@@ -100,6 +104,100 @@ def test_machines_of_different_configurations_say_so_and_merge_nothing(both: Pai
     two.signal(signal.SIGHUP)
     wait_for("all is alike", lambda: not any(admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs))
     both.wait_until_shared()
+
+
+def test_a_regions_order_a_subset_and_a_session_are_of_both_machines(both: Pair, proxy: Proxy, tmp_path: Path) -> None:
+    database = write_database(tmp_path / "geo.mmdb")
+    keys = ["key-of-machine-one-alone", "key-of-machine-two-alone"]
+    before = [run.file.read_text() for run in both.runs]
+    for run, key in zip(both.runs, keys, strict=True):
+        reload(run, with_choices(run, database, key))
+    _check_sticky_keys_are_said(both)
+    for run in both.runs:
+        reload(run, with_choices(run, database, keys[0]))
+    wait_for("all is alike", lambda: not any(admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs))
+    _check_sessions(both)
+    _check_subsets(both)
+    _check_regions_order(both, proxy)
+    for run, text in zip(both.runs, before, strict=True):
+        reload(run, json.loads(text))
+    both.wait_until_shared()
+
+
+def with_choices(run: Run, database: Path, key: str) -> dict[str, Any]:
+    """Pools of the lettered backends and one more: with a region's order, a subset of two, and sessions."""
+    config = json.loads(run.file.read_text())
+    (hello,) = config["pools"]["hello"]["backends"]
+    members = [{**one, "region": "EU" if one["id"] != "C" else "US"} for one in config["pools"]["abc"]["backends"]]
+    four = [*config["pools"]["abc"]["backends"], {"id": "H", "url": hello}]
+    unprobed = {"health": {"type": "none"}}
+    pools = {
+        "regional": {"backends": members, "policy": {"name": "geo", "inner": "round_robin"}, **unprobed},
+        "subset": {"backends": four, "policy": "round_robin", "subset": 2, **unprobed},
+        "session": {"backends": members, "policy": "round_robin", "sticky": {"cookie": "s", "key": key}, **unprobed},
+    }
+    routes = [{"id": f"to-{name}", "path": f"/{name}", "pool": name} for name in pools]
+    kept = [route for route in config["routes"] if not route.get("id", "").startswith("to-")]
+    return {
+        **config,
+        "geo": {"database": str(database)},
+        "trusted_proxies": ["127.0.0.1/32"],
+        "pools": config["pools"] | pools,
+        "routes": routes + kept,
+    }
+
+
+def reload(run: Run, config: dict[str, Any]) -> None:
+    """Until everybody of the machine is on it."""
+    before = run.snapshot().generation
+    run.file.write_text(json.dumps(config))
+    run.signal(signal.SIGHUP)
+
+    def is_in_force() -> bool:
+        state = admin(run, "GET", "/api/v1/state").body
+        return state["generation"] > before and all(
+            one["generation"] == state["generation"] for one in state["workers"]
+        )
+
+    wait_for("the configuration", is_in_force)
+
+
+def _check_sticky_keys_are_said(both: Pair) -> None:
+    said = "has another sticky key (session): clients that change machines lose their backend"
+    is_said = lambda: all(said in admin(run, "GET", "/api/v1/state").body["problem"] for run in both.runs)  # noqa: E731
+    wait_for("it to be said", is_said)
+    assert all(said in run.log() for run in both.runs)
+    assert f"problem: machine two {said}" in lb_status(both.runs[0])
+
+
+def _check_sessions(both: Pair) -> None:
+    first = get(both.runs[0].port, "/session")
+    cookie = first.value("set-cookie").partition(";")[0]
+    again = [get(both.runs[i % 2].port, "/session", fields=[f"Cookie: {cookie}"]).body for i in range(8)]
+    assert set(again) == {first.body}, "a session stays over machines of one key"
+
+
+def _check_subsets(both: Pair) -> None:
+    asked = [{get(run.port, "/subset").body for _ in range(12)} for run in both.runs]
+    assert [len(one) for one in asked] == [2, 2] and not asked[0] & asked[1], "together all, each by one"
+
+
+def _check_regions_order(both: Pair, proxy: Proxy) -> None:
+    def german(place: int) -> str:
+        started = time.monotonic()
+        fields = [f"X-Forwarded-For: {GERMAN.decode()}"]
+        letter = get(both.runs[place % 2].port, "/regional", fields=fields).body.decode()
+        time.sleep(max(0.0, APART_S - (time.monotonic() - started)))
+        return letter
+
+    taken = ""
+    while taken[-8:] not in ("ABABABAB", "BABABABA"):
+        assert len(taken) < 200, f"no order over machines: {taken}"
+        taken += german(len(taken))
+    orders = Redis(port=proxy.port).keys("{lb}:order:regional:*")
+    assert any(b"round_robin@EU" in order for order in orders), orders
+    american = [f"X-Forwarded-For: {AMERICAN.decode()}"]
+    assert {get(run.port, "/regional", fields=american).body for run in both.runs} == {b"C"}
 
 
 def test_a_store_fifty_milliseconds_away_slows_no_request(both: Pair, proxy: Proxy) -> None:

@@ -19,6 +19,7 @@ import pytest
 from lb.state.publish import read_token
 from tests.chaos.process.load import Connection, load_on
 from tests.chaos.process.running import Run, hello_backends
+from tests.chaos.store.pair import admin
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.waiting import wait_for
 
@@ -175,19 +176,32 @@ def test_two_machines_and_a_store_that_goes_and_comes(tmp_path: Path, ports: lis
             for one in runs:
                 one.wait_until_ready()
             wait_for("both to know of each other", lambda: _knows_another(done(runs[0], "status")))
-            assert "all machines" in _when_up(runs[0], "drain", "web", "one")
-            _all_have(runs, "drain")
+            for by, arguments in (
+                (0, ("drain", "web", "one")),
+                (1, ("add", "web", "three", f"http://127.0.0.1:{ports[2]}", "--weight", "3")),
+                (0, ("weight", "web", "two", "7")),
+            ):
+                assert "all machines" in _when_up(runs[by], *arguments)
+            all_of_it = {"one": ("drain", 1), "two": ("ready", 7), "three": ("ready", 3)}
+            _all_have(runs, all_of_it)
+            assert all("three" in done(one, "status") for one in runs)
             server.client().flushall()
             wait_for("what was lost", lambda: server.client().hgetall("{lb}:operator"))
-            _all_have(runs, "drain")
+            _all_have(runs, all_of_it)
             server.kill()
             alone = lb(runs[0], "backend", "ready", "web", "one")
             assert "this machine" in alone.stdout and "warning: changed on this machine only" in alone.stderr
             assert [one.states()["one"][0] for one in runs] == ["ready", "drain"]
             assert "on this machine only: web/one ready" in done(runs[0], "status")
+            for_all = admin(runs[0], "PATCH", "/api/v1/pools/web/backends/one?scope=cluster", {"state": "disabled"})
+            assert for_all.status == 503 and runs[0].states()["one"][0] == "ready", "refused, and nothing changed"
+            _restart(runs[1])
+            assert runs[1].states() == all_of_it, "restarted while the store is gone"
             server.start()
             assert "all machines" in _when_up(runs[1], "disable", "web", "one")
-            _all_have(runs, "disabled")
+            assert "all machines" in _when_up(runs[0], "rm", "web", "three")
+            _all_have(runs, {"one": ("disabled", 1), "two": ("ready", 7)})
+            assert not any("three" in done(one, "status") for one in runs)
         finally:
             for one in runs:
                 one.end()
@@ -205,8 +219,15 @@ def _when_up(run: _Named, *arguments: str) -> str:
     return done(run, "backend", *arguments)
 
 
-def _all_have(runs: list[_Named], state: str) -> None:
-    wait_for(state, lambda: all(one.states()["one"][0] == state for one in runs), FOLLOWED_S)
+def _all_have(runs: list[_Named], states: dict[str, tuple[str, int]]) -> None:
+    wait_for(str(states), lambda: all(one.states() == states for one in runs), FOLLOWED_S)
+
+
+def _restart(run: _Named) -> None:
+    run.signal(signal.SIGQUIT)
+    run.wait_for_end()
+    run.start()
+    run.wait_until_ready()
 
 
 def _knows_another(status: str) -> bool:

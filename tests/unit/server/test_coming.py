@@ -1,48 +1,124 @@
-"""Many new members are made beside requests, and a reload that names them anew finds them made."""
+"""A large configuration is made ready in short turns beside requests; what did not change lives on, and what is left is closed."""
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+from weakref import ref
 
 import gevent
+import pytest
 
-from lb.model import Backend, Pool
+from lb.model import Backend, BackendTls, Config, Pool, Snapshot, State
+from lb.proxy.cells import CellDirectory
 from lb.proxy.member import Member
-from lb.server.coming import made, member_key, new_of
+from lb.server import coming
+from lb.server.coming import Composition, MemberKey, Turns, close_left, member_key
+from lb.server.garbage import Collector
 from lb.state.layout import SH_VERDICT
 from tests.support.scripted import FakeSegment, directory
 
 POOL = Pool("web", tuple(Backend(f"b{n}", host="127.0.0.1", port=n) for n in range(1, 1001)))
 
 
-def test_others_run_in_between() -> None:
-    turns = []
-
-    def others() -> None:
-        while True:
-            turns.append(None)
-            gevent.sleep(0)
-
-    greenlet = gevent.spawn(others)
-    hub = gevent.get_hub()
-    members = made(new_of([POOL], {}), directory([]), lambda backend, pool, cells: Member(backend, pool, cells, hub))
-    greenlet.kill()
-    assert len(members) == 1000 and len(turns) >= 15
+def composition_of(pool: Pool, cells: CellDirectory | None = None) -> Composition:
+    return Composition(Snapshot(1, Config("", (), (pool,), (), State("/tmp")), "", {}), cells or directory([]))
 
 
-def test_new_is_what_has_another_place_or_name() -> None:
+def make(backend: Backend, pool: Pool, cells: Any) -> Member:
+    return Member(backend, pool, cells, gevent.get_hub())
+
+
+def arranged(
+    pool: Pool, existing: dict[MemberKey, Member] | None = None, pause: Callable[[], None] = coming.at_once
+) -> Composition:
+    composition = composition_of(pool)
+    composition.arrange(existing or {}, make, pause)
+    return composition
+
+
+def test_others_run_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coming, "TURN_S", 0.0)
+    rounds = []
+    watcher = gevent.get_hub().loop.prepare()
+    watcher.start(rounds.append, None)  # each time that the hub is about to look at its sockets
+    members = arranged(POOL, pause=Turns()).members
+    watcher.stop()
+    assert len(members) == 1001 and len(rounds) >= 1000
+
+
+def test_who_did_not_change_lives_on_and_is_told_what_it_is_now() -> None:
+    before = arranged(POOL).members
     first, second, *_ = POOL.backends
-    existing = {member_key(POOL, first): None, member_key(POOL, second): None}
     moved = replace(second, port=9)
     pool = replace(POOL, backends=(replace(first, weight=7), moved))
-    assert [new.backend for new in new_of([pool], existing)] == [moved]
+    after = arranged(pool, before)
+    one, two = after.members_of(pool)
+    assert one is before[member_key(POOL, first)] and two not in before.values()
+    assert one.backend is first, "nobody follows it yet"
+    after.tell()
+    assert (one.backend.weight, one.pool, two.backend) == (7, pool, moved)
+
+
+def test_another_way_to_verify_backends_is_another_member() -> None:
+    before = arranged(POOL).members
+    pool = replace(POOL, tls=BackendTls(verify=False))
+    assert not set(arranged(pool, before).members_of(pool)) & set(before.values())
+
+
+def test_who_is_left_is_closed_in_turns_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coming, "TURN_S", 0.0)
+    before = arranged(POOL).members
+    kept = arranged(replace(POOL, backends=POOL.backends[:1]), before).members
+    left, member = list(before.values()), before[member_key(POOL, POOL.backends[0])]
+    close_left(before, kept)
+    with gevent.Timeout(5):
+        while before:
+            gevent.sleep(0.001)
+    assert not member.is_closed and all(one.is_closed for one in left if one not in kept.values())
 
 
 def test_cells_that_did_not_move_are_kept() -> None:
     segment = FakeSegment(slots=3, index=2)
     before = directory(["a", "b"], segment)
     cells = [before.of("a"), before.of("b")]
-    after = type(before)({"a": 0, "b": 2}, before._segment, before._slot, before)
+    after = CellDirectory({"a": 0, "b": 2}, before._segment, before._slot, before)
     cells[0].shared[SH_VERDICT] = 1
     assert after.of("a") is cells[0] and after.of("b") is not cells[1]
-    assert type(before)({"a": 0}, FakeSegment(slots=3, index=2), before._slot, before).of("a") is not cells[0]
+    assert CellDirectory({"a": 0}, FakeSegment(slots=3, index=2), before._slot, before).of("a") is not cells[0]
+    third = CellDirectory({"a": 0, "b": 2}, before._segment, before._slot, after)
+    after.settle()
+    assert third.of("a") is cells[0] and third.of("b") is after.of("b")
+
+
+def test_what_is_made_for_good_is_left_out_of_the_collectors_rounds() -> None:
+    collector, thresholds = Collector(), gc.get_threshold()
+    with collector.building():
+        assert gc.isenabled(), "it is somebody else's"
+    collector.calm()
+    try:
+        before = gc.get_freeze_count()
+        with collector.building():
+            assert not gc.isenabled()
+            made = [[number] for number in range(1000)]
+        assert gc.isenabled() and gc.get_freeze_count() >= before + len(made)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+
+
+def test_members_that_are_left_need_no_collector() -> None:
+    members = arranged(POOL).members
+    watched = ref(members[member_key(POOL, POOL.backends[0])])
+    gc.disable()
+    try:
+        close_left(members, {})
+        with gevent.Timeout(5):
+            while members:
+                gevent.sleep(0.001)
+        gevent.sleep(0)
+        assert watched() is None
+    finally:
+        gc.enable()

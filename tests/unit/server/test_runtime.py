@@ -42,6 +42,7 @@ from lb.proxy.connection import Entrance
 from lb.proxy.deadlines import NEVER, Deadline, Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.forward import forward
+from lb.server import coming
 from lb.server import runtime as runtime_module
 from lb.server.runtime import Runtime
 from lb.state.layout import (
@@ -491,6 +492,27 @@ def test_a_new_name_is_looked_up_before_requests_need_it_and_a_dead_one_delays_o
     monkeypatch.setattr(resolver_module, "FIRST_ANSWERS_S", 3600)
     put_in_force(replace(config, pools=(named, Pool("other", others))))
     wait_until(lambda: runtime.traffic.generation == 4)
+
+
+def test_a_large_one_is_made_ready_in_turns_and_only_the_last_one_is_followed(
+    runtime: Runtime, config: Config, put_in_force: Any, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coming, "TURN_S", 0.0)
+    rounds: list[None] = []
+    watcher = runtime.hub.loop.prepare()
+    watcher.start(rounds.append, None)  # each time that the hub is about to look at its sockets
+    many = Pool("many", tuple(Backend(f"b{n}", host="127.0.0.1", port=n) for n in range(1, 501)), policy="round_robin")
+    put_in_force(replace(config, pools=(*config.pools, many)))
+    wait_until(lambda: runtime._next is not None or len(runtime._coming) > 100)
+    fewer = replace(many, backends=many.backends[:300])
+    put_in_force(replace(config, pools=(*config.pools, fewer)))
+    assert get(runtime, deadline).status == 200, "requests are served meanwhile"
+    wait_until(lambda: runtime.traffic.generation == 3)
+    watcher.stop()
+    assert len(rounds) > 800 and len(runtime._pools["many"].members) == 300
+    wait_until(lambda: not runtime._coming)
+    put_in_force(config)
+    wait_until(lambda: "many" not in runtime._pools)
 
 
 def test_one_that_cannot_be_put_together_here_changes_nothing(

@@ -37,14 +37,19 @@ def config(tmp_path: Path, origin: FaultOrigin) -> Config:
 
 @pytest.fixture
 def application(config: Config) -> Iterator[Callable[[Config], Application]]:
-    """On a configuration that is put in force for it."""
-    segments = set()
+    """On a configuration that is put in force for it. It ends with its process, so here it must stop looking first: it would
+    make the segment that is taken away anew."""
+    segments, made = set(), []
 
     def act(changed: Config = config) -> Application:
         segments.add(publish(changed).segment)
-        return Application(lambda: snapshot_path(config.state.dir))
+        made.append(Application(lambda: snapshot_path(config.state.dir)))
+        return made[-1]
 
     yield act
+    for one in made:
+        if one._served is not None:
+            one._served.sweeper.stop()
     for segment in segments:
         Path(segment).unlink(missing_ok=True)
 

@@ -49,7 +49,9 @@ def test_the_file_is_read_once(file: Path) -> None:
     errands.go_on()
     end(errands)
     assert results == [Result(0, f"{state_dir / 'snapshot.json'}\n", "")]
-    (pool,) = (pool for pool in snapshot_file.read(str(state_dir / "snapshot.json")).config.pools if pool.id == "web")
+    snapshot = snapshot_file.read(str(state_dir / "snapshot.json"))
+    os.unlink(snapshot.segment)
+    (pool,) = (pool for pool in snapshot.config.pools if pool.id == "web")
     assert [backend.port for backend in pool.backends] == [5001]
 
 

@@ -110,7 +110,10 @@ def test_junk_of_others_is_passed_over(start: Start, server: RedisServer) -> Non
     client = server.client()
     for name, fields in {"x": {"web/b0@127.0.0.1:1": "-5", "": "7"}, "y": {"web/b0@127.0.0.1:1": "1" * 40}}.items():
         client.zadd("{t}:machines", {name: (time.time() + 20) * 1000})
-        client.hset("{t}:machine:" + name, mapping={"version": "1", "generation": "1", "workers": "1", "pools": "{}"})
+        client.hset(
+            "{t}:machine:" + name,
+            mapping={"version": "1", "generation": "1", "workers": "1", "pools": "{}", "keys": "{}"},
+        )
         client.hset("{t}:inflight:" + name, mapping=fields)
     client.set("{t}:inflight:b", "not a hash")
     until(lambda: len(presence_of(a).others) == 3)

@@ -94,7 +94,6 @@ def start(server: RedisServer, tmp_path: Path) -> Iterator[Start]:
     yield start
     for node in running:
         node.machine.close()
-        Path(node.machine.snapshot.segment).unlink(missing_ok=True)
 
 
 def _parts(link: Link) -> Sequence[Part]:

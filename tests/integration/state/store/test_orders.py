@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -148,7 +147,6 @@ def cluster(server: RedisServer, client: Redis, tmp_path: Path) -> Iterator[Clus
         machines = []
         for name in ("a", "b"):
             made = machine(tmp_path, name, server.url, _parts, [pool_of(CYCLE)])
-            stack.callback(os.unlink, made.segment.path)
             stack.callback(made.close)
             machines.append(made)
         workers = []

@@ -19,7 +19,8 @@ def test_the_documentation_has_the_same_table() -> None:
 def test_every_key_is_documented_and_on_one_node() -> None:
     keys = Keys("lb")
     made = [
-        keys.schema, keys.born, keys.machines, keys.machine("MACHINE"), keys.inflight("MACHINE"),
+        keys.schema, keys.born, keys.machines, keys.machine("MACHINE"), keys.numbers,
+            keys.inflight("MACHINE"),
         keys.order("POOL", "POLICY", "DIGEST"), keys.limit("POOL/BACKEND@PLACE"), keys.operator,
         keys.operator_generation, keys.lease("NAME"), keys.fence("NAME"), keys.news,
     ]  # fmt: skip

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.model import Backend, Pool, Sticky
-from lb.state.store.machines import FIELDS, Machine, differences, digest, from_fields, to_fields
+from lb.model import Backend, Config, Pool, State, Sticky
+from lb.state.store.machines import FIELDS, Machine, described, differences, digest, from_fields, to_fields
 
 A = Backend("a", host="127.0.0.1", port=1)
 B = Backend("b", host="127.0.0.1", port=2)
 OURS = Machine("here", "1", 3, 2, {"web": "w", "api": "x"})
 
 
-@given(st.text(min_size=1), st.integers(0, 2**40), st.integers(1, 512), st.dictionaries(st.text(), st.text()))
-def test_what_is_said_is_what_is_heard(version: str, generation: int, workers: int, pools: dict[str, str]) -> None:
-    machine = Machine("m", version, generation, workers, pools)
+by_pool = st.dictionaries(st.text(), st.text())
+
+
+@given(st.text(min_size=1), st.integers(0, 2**40), st.integers(1, 512), by_pool, by_pool)
+def test_what_is_said_is_what_is_heard(
+    version: str, generation: int, workers: int, pools: dict[str, str], keys: dict[str, str]
+) -> None:
+    machine = Machine("m", version, generation, workers, pools, keys)
     said = to_fields(machine)
     assert from_fields("m", [said[field] for field in FIELDS]) == machine
 
 
-@given(st.dictionaries(st.sampled_from(("version", "generation", "workers", "pools")), st.text()))
+@given(st.dictionaries(st.sampled_from(FIELDS), st.text()))
 def test_junk_is_nobody(fields: dict[str, str]) -> None:
     heard = from_fields("m", [fields.get(field) for field in FIELDS])
     assert heard is None or isinstance(heard.generation, int)
@@ -35,11 +41,40 @@ def test_what_operators_change_is_no_difference_and_members_are() -> None:
     assert len({digest(pool), *map(digest, others)}) == 4
 
 
-def test_machines_with_different_sticky_keys_differ_and_no_key_is_told() -> None:
-    keys = [("0123456789abcdef",), ("fedcba9876543210",), ()]
-    pools = [Pool("web", (A, B)), *(Pool("web", (A, B), sticky=Sticky("lb", one)) for one in keys)]
-    assert len(set(map(digest, pools))) == 4
-    assert digest(pools[1]) == digest(Pool("web", (B, A), sticky=Sticky("lb", keys[0])))
+def test_sticky_cookies_of_another_name_are_another_pool() -> None:
+    pools = [Pool("web", (A, B)), *(Pool("web", (A, B), sticky=Sticky(name, ("k" * 16,))) for name in ("lb", "other"))]
+    assert len(set(map(digest, pools))) == 3
+    assert digest(pools[1]) == digest(Pool("web", (B, A), sticky=Sticky("lb", ("another key",))))
+
+
+OLD, NEW, STRANGE = "0123456789abcdef", "fedcba9876543210", "a key of somebody else"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "is_said"),
+    [
+        ((OLD,), (OLD,), False),
+        ((OLD,), (STRANGE,), True),
+        ((OLD,), (OLD, NEW), False),
+        ((NEW, OLD), (OLD, NEW), False),
+        ((NEW, OLD), (NEW,), False),
+        ((NEW, OLD), (OLD,), True),
+    ],
+)
+def test_sticky_keys_that_are_not_believed_there_are_said_and_none_is_told(
+    here: tuple[str, ...], there: tuple[str, ...], is_said: bool
+) -> None:
+    ours, theirs = (
+        described(name, "1", 1, config_of(Pool("web", (A, B), sticky=Sticky("lb", keys))))
+        for name, keys in (("here", here), ("there", there))
+    )
+    assert not any(key in str(to_fields(ours)) for key in here)
+    text = "machine there has another sticky key (web): clients that change machines lose their backend"
+    assert differences(ours, {"there": theirs}) == ((text,) if is_said else ())
+
+
+def config_of(pool: Pool) -> Config:
+    return Config("", (), (pool,), (), State("/tmp"))
 
 
 def test_each_machine_that_differs_is_named_with_its_pools() -> None:
