@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +73,14 @@ def _geo(machine: Machine, entry: GeoEntry | None) -> model.Geo | None:
     if entry is None:
         return None
     regions = {region: tuple(places) for region, places in entry.regions.items()}
-    usual = {name: [other for other in others if other in regions] for name, others in DEFAULT_NEAREST.items()}
-    nearest = by_nearness(regions, {**usual, **entry.nearest})
+    nearest = near_regions(regions, entry.nearest)
     return model.Geo(file_path(machine.folder, entry.database), entry.default_region, regions, nearest)
+
+
+def near_regions(regions: Collection[str], said: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """For each of ``regions`` all of them, nearest first: as ``said``, else as is usual."""
+    usual = {name: [other for other in others if other in regions] for name, others in DEFAULT_NEAREST.items()}
+    return by_nearness(regions, {**usual, **said})
 
 
 def _state(machine: Machine, entry: StateEntry, folder: str) -> model.State:

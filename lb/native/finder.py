@@ -23,7 +23,7 @@ COMPILED = (
     "lb.policies.latency", "lb.policies.peak_ewma", "lb.policies.pairs", "lb.policies.score",
     "lb.policies.round_robin", "lb.policies.weighted_round_robin", "lb.policies.least_connections", "lb.policies.least_response_time",
     "lb.policies.mean_time", "lb.policies.probe_pool", "lb.policies.prequal",
-    "lb.policies.portions",
+    "lb.policies.portions", "lb.policies.groups",
     "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
     "lb.policies.consistent_hash", "lb.policies.slots", "lb.policies.ring", "lb.policies.contract_hash",
     "lb.policies.maglev", "lb.policies.rendezvous", "lb.policies.bounded", "lb.policies.tables",

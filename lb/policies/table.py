@@ -52,6 +52,13 @@ BY_KEY = (
 """The policies that send a key to its backend."""
 
 
+def deciding(name: str, pool: Pool) -> str:
+    """The policy that decides in the end where ``name`` is asked: within a region, or instead of a user's own."""
+    if name == CUSTOM and pool.custom is not None:
+        name = pool.custom.fallback
+    return pool.geo_inner if name == "geo" else name
+
+
 def create(name: str, pool: Pool, tables: TableSource = build_table) -> Policy:
     """The policy of that name for ``pool``. KeyError: no such policy (the configuration was checked before)."""
     if name == CUSTOM:

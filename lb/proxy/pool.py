@@ -15,14 +15,15 @@ from gevent.monkey import get_original
 from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
+from lb.policies.groups import Standing, everybody
 from lb.policies.mean_time import MeanTimes
 from lb.policies.portions import Portion, split
 from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
-from lb.policies.table import BY_KEY, MEAN_TIMES, create
+from lb.policies.table import BY_KEY, MEAN_TIMES, create, deciding
 from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
-from lb.proxy.eligible import Eligible, Standing, everybody
+from lb.proxy.eligible import Eligible
 from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
 from lb.proxy.probing import Prober
@@ -279,11 +280,7 @@ class LivePool:
         return self.regional.create(policy, self._tables)
 
     def _chosen_by(self, policy: str) -> str:
-        """The policy that decides in the end: within a region, or instead of a user's own."""
-        name = without_region(policy)
-        if name == CUSTOM and self.pool.custom is not None:
-            name = self.pool.custom.fallback
-        return self.pool.geo_inner if name == "geo" else name
+        return deciding(without_region(policy), self.pool)
 
     def _split(self, policy: str, eligible: Sequence[int]) -> Picker:
         """Each portion has a policy of its own: what one has built over its members is another's no more. A user's own is

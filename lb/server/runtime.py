@@ -22,6 +22,7 @@ from lb.config.usable_policies import is_regional
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
 from lb.model import Backend, Pool, Route, Snapshot, summary
+from lb.policies.groups import Standing
 from lb.policies.subset import place_of_name, place_of_number
 from lb.policies.table import POLICIES
 from lb.proxy.access_log import AccessLogWriter
@@ -30,7 +31,6 @@ from lb.proxy.cells import CellDirectory, Cells
 from lb.proxy.connection import Entrance
 from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
-from lb.proxy.eligible import Standing
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member
 from lb.proxy.pool import LivePool, TicketSource

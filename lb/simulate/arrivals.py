@@ -13,6 +13,9 @@ from lb.simulate.scenario import Clients, Poisson, Recorded, Scenario
 Arrival = tuple[float, bytes]
 """Seconds since the start, and the key of the client."""
 
+_KEPT = 100_000
+"""Of more clients most keys would be made for nobody."""
+
 _FIRST_NUMBER = 100_000
 """Numbers have six digits as long as there are at most 900,000 clients."""
 
@@ -48,8 +51,10 @@ def _recorded(log_: Recorded, key: Callable[[], bytes]) -> Iterator[Arrival]:
 
 def key_draw(clients: Clients, chance: Random) -> Callable[[], bytes]:
     """Draws the key of one client."""
-    keys = [_key(clients, number) for number in range(clients.count)]
     count, random = clients.count, chance.random
+    if count > _KEPT and not clients.skew:
+        return lambda: _key(clients, int(random() * count))
+    keys = [_key(clients, number) for number in range(count)]
     if count == 1:
         return lambda: keys[0]
     if not clients.skew:

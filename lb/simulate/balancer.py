@@ -12,13 +12,16 @@ from typing import Protocol
 
 from lb.model import Pool
 from lb.policies.base import Picker
+from lb.policies.groups import Groups, Standing, everybody
 from lb.policies.latency import PeakEwma
 from lb.policies.mean_time import MeanTimes
+from lb.policies.portions import Portion
 from lb.policies.probe_pool import ProbePool
-from lb.policies.table import MEAN_TIMES, create
+from lb.policies.table import MEAN_TIMES, deciding
 from lb.resilience.budget import RetryBudget
 from lb.resilience.outlier import ConsecutiveErrors
 from lb.simulate.backend import Outcome
+from lb.simulate.choice import Choice
 from lb.simulate.load_reports import LoadReports
 
 MAX_EJECTED_SHARE = 0.5
@@ -31,27 +34,50 @@ class Clock(Protocol):
 
 
 class Machine:
-    """``verdicts`` are the probes'; ``others`` is what the other machines had in flight when they last said so."""
+    """``verdicts`` are the probes'; ``others`` is what the other machines had in flight when they last said so. ``away_s``: how
+    much longer an answer of each backend takes to here; empty where none does."""
 
-    def __init__(self, pool: Pool, verdicts: Sequence[bool], first_ticket: int) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        verdicts: Sequence[bool],
+        first_ticket: int,
+        standing: Standing,
+        region: str = "",
+        away_s: Sequence[float] = (),
+    ) -> None:
         count = len(verdicts)
+        self.zone = standing.zone
+        self.region = region
+        self.away_s = away_s
         self.inflight = [0] * count
         self.others = [0] * count
         self.refused: set[int] = set()
         self._ejected_until: dict[int, float] = {}
         self._verdicts = verdicts
-        self._next_ticket = first_ticket
+        self._first_ticket = first_ticket
+        self._next_ticket: dict[str, int] = {}
+        """By order: each region that is chosen in has its own."""
         self.clients: dict[bytes, int] = {}
         """Who was given whom."""
         self._limits = [backend.max_inflight for backend in pool.backends]
         self.has_limits = any(limit is not None for limit in self._limits)
+        self._groups = Groups(pool, standing)
+        self.healthy: tuple[int, ...] = ()
+        self.portions: list[Portion] = []
+        """Of the requests, by who may serve them. Another list whenever it changes."""
+        self.eligible: tuple[int, ...] = ()
+        """Positions in all of them."""
         self.refresh(0.0)
 
     def refresh(self, now: float) -> None:
         """Looks at verdicts, refusals and ejections again."""
         self._ejected_until = {i: until for i, until in self._ejected_until.items() if until > now}
         out = self.refused | self._ejected_until.keys()
-        self.eligible = tuple(i for i, is_up in enumerate(self._verdicts) if is_up and i not in out)
+        self.healthy = tuple(i for i, is_up in enumerate(self._verdicts) if is_up and i not in out)
+        portions = self._groups.portions(self.healthy)
+        if portions != self.portions:
+            self.portions, self.eligible = portions, everybody(portions)
 
     def refuse(self, i: int, now: float) -> None:
         """A connection was refused: nobody here asks it again before a probe has succeeded."""
@@ -66,9 +92,10 @@ class Machine:
         self.refresh(now)
         return True
 
-    def ticket(self) -> int:
-        self._next_ticket += 1
-        return self._next_ticket - 1
+    def ticket(self, order: str) -> int:
+        number = self._next_ticket.get(order, self._first_ticket)
+        self._next_ticket[order] = number + 1
+        return number
 
     def is_full(self, i: int) -> bool:
         limit = self._limits[i]
@@ -91,33 +118,37 @@ class Worker:
         random: Callable[[], float],
         reports: LoadReports,
         start_probing: Callable[[], None],
+        choice: Choice,
     ) -> None:
         self.machine = machine
+        self.away_s = machine.away_s
         self.key = b""
         self.random = random
-        self.ticket = machine.ticket
         self.probes = ProbePool(pool.prequal, lambda: clock.now, start_probing)
         self.budget = RetryBudget(pool.retry.budget_percent, pool.retry.budget_min_per_s / workers)
-        self._members = pool.backends
-        self._policy = create(pool.policy, pool)
+        self._choice = choice
         self._retry = pool.retry
         self._clock = clock
         self._reports = reports
         self._inflight = machine.inflight
         self._others = machine.others
         self._estimates = [PeakEwma() for _ in pool.backends]
-        self.needs_times = pool.policy in MEAN_TIMES
+        self.needs_times = deciding(pool.policy, pool) in MEAN_TIMES
         self._times = MeanTimes(len(pool.backends))
         self._attempts = [0] * len(pool.backends)
         self._failures = [0] * len(pool.backends)
         self._answered_us = [0] * len(pool.backends)
         self._errors: dict[int, ConsecutiveErrors] = {}
         """Only of backends that ever failed."""
-        self._eligible: tuple[int, ...] = ()
-        self._picker: Picker
-        """Built over ``_eligible``."""
+        self._portions: list[Portion] = []
+        self._pickers: dict[str, Picker] = {}
+        """By region of clients, built over ``_portions``."""
+        self._order = ""
 
-    # --- PickContext, with ``key``, ``random`` and ``ticket``
+    # --- PickContext, with ``key`` and ``random``
+
+    def ticket(self) -> int:
+        return self.machine.ticket(self._order)
 
     def load(self, i: int) -> int:
         return self._inflight[i] + self._others[i]
@@ -139,24 +170,37 @@ class Worker:
 
     # --- picking
 
-    def pick(self, key: bytes, tried: Sequence[int]) -> int | None:
-        """Who takes the next attempt, claimed. None: nobody may be asked."""
+    def pick(self, key: bytes, tried: Sequence[int], region: str = "") -> int | None:
+        """Who takes the next attempt, claimed. None: nobody may be asked. ``region``: the client's."""
         machine = self.machine
-        if machine.eligible is not self._eligible:
-            self._eligible = machine.eligible
-            if self._eligible:
-                self._picker = self._policy.build(self._members, self._eligible)
-        if not self._eligible:
+        if machine.portions is not self._portions:
+            self._portions = machine.portions
+            self._pickers.clear()
+        if not self._portions:
             return None
         self.key = key
-        i = self._picker(self)
+        if region:
+            self._order = self._choice.order(region)
+        i = (self._pickers.get(region) or self._prepare(region))(self)
         if (tried and i in tried) or (machine.has_limits and machine.is_full(i)):
             left = machine.left(tried)
             if not left:
                 return None
-            i = self._policy.build(self._members, left)(self)
+            i = self._choice.build(self._portions, left, region)(self)
         self._inflight[i] += 1
         return i
+
+    def keep(self, i: int, tried: Sequence[int]) -> bool:
+        """Claims ``i`` for a session of its, if it may be asked and has room; it need not be eligible."""
+        machine = self.machine
+        if i in tried or i not in machine.healthy or (machine.has_limits and machine.is_full(i)):
+            return False
+        self._inflight[i] += 1
+        return True
+
+    def _prepare(self, region: str) -> Picker:
+        picker = self._pickers[region] = self._choice.build(self._portions, self.machine.eligible, region)
+        return picker
 
     # --- what an attempt saw
 

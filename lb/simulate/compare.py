@@ -22,7 +22,7 @@ class Comparison:
             "scenario": scenario.name,
             "about": scenario.about,
             "seed": scenario.seed,
-            "balancers": scenario.balancers,
+            "balancers": scenario.balancers.count,
             "workers": scenario.workers,
             "backends": len(scenario.behaviours),
             "policies": [result.as_data() for result in self.results],

@@ -8,7 +8,9 @@ from lb.config.custom_policy import custom_mistakes
 from lb.config.problems import Finding, Path
 from lb.config.section import Section
 from lb.model import Backend
+from lb.simulate.place_checks import place_mistakes
 from lb.simulate.schema import FaultEntry, GroupEntry, ScenarioEntry
+from lb.simulate.unknown_here import unknown_here
 
 MAX_BACKENDS = 10_000
 
@@ -31,6 +33,8 @@ def inconsistencies(entry: ScenarioEntry, folder: str) -> Iterator[Finding]:
         yield Finding(("backends",), f"more than {MAX_BACKENDS} backends")
     for name, group in entry.backends.items():
         yield from _in_group(group, ("backends", name))
+    yield from place_mistakes(entry)
+    yield from unknown_here(entry)
 
 
 def _in_group(group: GroupEntry, path: Path) -> Iterator[Finding]:

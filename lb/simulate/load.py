@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from lb.config.build import Machine, build
+from lb.config.build import Machine, build, near_regions
 from lb.config.places import file_path
 from lb.config.problems import LocatedConfigError
 from lb.config.schema import Schema
@@ -19,9 +19,10 @@ from lb.config.validate import validate
 from lb.model import Backend, Pool
 from lb.simulate.consistency import inconsistencies
 from lb.simulate.faults import Antagonists, Fault
+from lb.simulate.places import Away, Balancers, ClientRegions
 from lb.simulate.recorded import read_log
 from lb.simulate.scenario import Behaviour, Clients, Contender, Poisson, Recorded, Scenario
-from lb.simulate.schema import FaultEntry, GroupEntry, ScenarioEntry, ServiceEntry
+from lb.simulate.schema import BalancersEntry, FaultEntry, GeoEntry, GroupEntry, ScenarioEntry, ServiceEntry
 from lb.simulate.service import Bimodal, Constant, Exponential, Lognormal, Pareto, Service
 
 POOL = "simulated"
@@ -60,15 +61,41 @@ def _scenario(entry: ScenarioEntry, document: Document, name: str) -> Scenario:
         arrivals=_arrivals(entry, document, behaviours),
         duration_s=entry.duration,
         requests=entry.requests,
-        clients=Clients(entry.clients.count, entry.clients.skew, entry.clients.key),
-        balancers=entry.balancers,
+        clients=Clients(entry.clients.count, entry.clients.skew, entry.clients.key, entry.clients.sticky / 100),
+        balancers=_balancers(entry.balancers),
         workers=entry.workers,
         sync_s=entry.sync,
+        regions=_regions(entry.geo),
+        away=Away(entry.away.region, entry.away.zone),
     )
 
 
 def _backend(id: str, group: GroupEntry) -> Backend:
-    return Backend(id=id, host=f"{id}.invalid", port=80, weight=group.weight, max_inflight=group.max_inflight)
+    return Backend(
+        id=id,
+        host=f"{id}.invalid",
+        port=80,
+        weight=group.weight,
+        region=group.region,
+        zone=group.zone,
+        max_inflight=group.max_inflight,
+        backup=group.backup,
+        priority=group.priority,
+    )
+
+
+def _balancers(entry: BalancersEntry) -> Balancers:
+    return Balancers(entry.count, tuple(entry.zones), tuple(entry.regions), entry.numbered)
+
+
+def _regions(entry: GeoEntry | None) -> ClientRegions | None:
+    """By the configuration's own rule of what is near."""
+    if entry is None:
+        return None
+    return ClientRegions(
+        {region: percent / 100 for region, percent in entry.clients.items()},
+        near_regions(entry.clients, entry.nearest),
+    )
 
 
 def _contenders(entry: ScenarioEntry, document: Document, backends: tuple[Backend, ...]) -> tuple[Contender, ...]:
@@ -88,7 +115,15 @@ def label_of(written: Any) -> str:
 
 def _pool(entry: ScenarioEntry, policy: PolicyEntry, file: str) -> Pool:
     """By the configuration's own builder, so that a policy's options mean here what they mean there."""
-    pool = PoolEntry(policy=policy, retry=entry.retry, timeouts=entry.timeouts, health=entry.health)
+    pool = PoolEntry(
+        policy=policy,
+        retry=entry.retry,
+        timeouts=entry.timeouts,
+        health=entry.health,
+        overprovisioning=entry.overprovisioning,
+        zones=entry.zones,
+        subset=entry.subset,
+    )
     machine = Machine(source=os.path.abspath(file), cores=1, default_state_dir="/", state_dir=None)
     built = build(Schema(pools={POOL: pool}), machine).pools[0]
     custom = built.custom and replace(built.custom, pick_budget_s=PATIENCE_S, build_budget_s=PATIENCE_S)

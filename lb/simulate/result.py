@@ -39,6 +39,9 @@ class Result:
     curve_ms: dict[float, float]
     """Percentile to latency; empty without an answer."""
     backends: tuple[BackendFigures, ...]
+    near: dict[str, float]
+    """Parts of the answers: ``region``, by a backend of the client's region; ``zone``, of the balancer's zone; ``session``, of
+    answers to requests in a session, by its backend. Only what the scenario knows."""
 
     def percentile_ms(self, percent: float) -> float:
         """Of ``CURVE``; 0.0 without an answer."""
@@ -75,6 +78,7 @@ class Result:
             "requests_max_over_mean": round(self.most_share, 4),
             "requests_min_over_mean": round(self.least_share, 4),
             "busy_max_over_mean": round(self.busy_imbalance, 4),
+            **({"near": {name: round(part, 4) for name, part in self.near.items()}} if self.near else {}),
             "backends": {one.id: {"attempts": one.attempts, "busy": round(one.busy, 4)} for one in self.backends},
         }
 
@@ -90,7 +94,20 @@ def summarize(scenario: Scenario, policy: str, record: Record, cluster: Cluster)
         mean_ms=1000 * sum(latencies_s) / len(latencies_s) if latencies_s else 0.0,
         curve_ms={percent: 1000 * _nearest_rank(latencies_s, percent) for percent in CURVE if latencies_s},
         backends=_backend_figures(scenario, record, cluster),
+        near=_near(scenario, record),
     )
+
+
+def _near(scenario: Scenario, record: Record) -> dict[str, float]:
+    answers = len(record.latencies_s) or 1
+    parts = {}
+    if scenario.regions is not None:
+        parts["region"] = record.in_region / answers
+    if scenario.balancers.zones:
+        parts["zone"] = record.in_zone / answers
+    if scenario.clients.sticky:
+        parts["session"] = record.kept / (record.in_session or 1)
+    return parts
 
 
 def _nearest_rank(ascending: Sequence[float], percent: float) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lb.model import Backend, Pool
 from lb.simulate.faults import Antagonists, Fault
+from lb.simulate.places import Away, Balancers, ClientRegions
 from lb.simulate.service import Service
 
 
@@ -49,6 +50,8 @@ class Clients:
     count: int = 1000
     skew: float = 0.0
     key: Literal["address", "number"] = "address"
+    sticky: float = 0.0
+    """Part of them that keep the cookie of their session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,14 @@ class Scenario:
     duration_s: float | None = None
     requests: int | None = None
     clients: Clients = Clients()
-    balancers: int = 1
+    balancers: Balancers = field(default_factory=Balancers)
     workers: int = 1
     """Per balancer."""
     sync_s: float = 0.1
     """How often a balancer learns what the others have in flight."""
+    regions: ClientRegions | None = None
+    """None: nobody knows where clients are."""
+    away: Away = field(default_factory=Away)
 
     @property
     def expected_requests(self) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from lb.config.fields import (
     Amount,
+    BoundedLoad,
     Duration,
     DurationOrZero,
     Flag,
@@ -15,20 +16,24 @@ from lb.config.fields import (
     Percent,
     PositiveAmount,
     Rate,
+    RegionName,
     Shorthand,
     Text,
     count,
     words,
 )
 from lb.config.schema_policy import PolicyEntry
-from lb.config.schema_pools import HealthEntry, PoolTimeoutsEntry, RetryEntry
+from lb.config.schema_pools import HealthEntry, PoolTimeoutsEntry, RetryEntry, ZonesEntry
 from lb.config.section import Section, key, required, section, setting
-from lb.model import Backend
+from lb.model import Backend, Pool
+from lb.simulate.places import Away, Balancers
 from lb.simulate.scenario import Clients, Scenario
 
 MAX_REQUESTS = 100_000_000
 
 GroupSize = Annotated[int, count(1, 10_000)]
+BalancerCount = Annotated[int, count(1, 1_000)]
+Priority = Annotated[int, count(0, 127)]
 Weight = Annotated[int, count(1, 256)]
 Slots = Annotated[int, count(1, 100_000)]
 QueueLength = Annotated[int | None, count(0, 1_000_000)]
@@ -85,6 +90,12 @@ class GroupEntry(Section):
 
     count: GroupSize = key("How many.", 1)
     weight: Weight = setting(Backend, "weight", "Weight of each.")
+    region: Text = setting(
+        Backend, "region", "Where they are, for policies that prefer the client's region.", example="EU"
+    )
+    zone: Text = setting(Backend, "zone", "Where they are within their region.", example="b")
+    priority: Priority = setting(Backend, "priority", "Their level, as in a configuration.")
+    backup: Flag = setting(Backend, "backup", "Whether they are the level behind all others.")
     max_inflight: LimitOrNone = setting(Backend, "max_inflight", "Most requests a balancer gives each at a time.")
     slots: Slots = required("Requests that each works on at the same time.", example=8)
     queue: QueueLength = key(
@@ -107,8 +118,38 @@ class ArrivalsEntry(Section):
 class ClientsEntry(Section):
     count: ClientCount = setting(Clients, "count", "How many different ones.")
     skew: Amount = setting(Clients, "skew", "0: all alike; 1: the k-th asks 1/k as often (Zipf).")
+    sticky: Percent = key("Share of them that keep the cookie of a session, as `sticky` gives it.", 0.0, shown="0%")
     key: Annotated[Literal["address", "number"], words("address", "number")] = setting(
         Clients, "key", "What hash policies see of them."
+    )
+
+
+class GeoEntry(Section):
+    """Where clients are. With it, `geo`, `geo_aware` and `adaptive` prefer the client's region."""
+
+    clients: dict[RegionName, Percent] = required(
+        "Share of the clients in each region.", example={"EU": "70%", "US": "30%"}
+    )
+    nearest: dict[RegionName, list[RegionName]] = key(
+        "Other regions by a region, nearest first; those left out come last, in the order of `clients`.", {}
+    )
+
+
+class AwayEntry(Section):
+    """The way between a balancer and a backend that is not near it."""
+
+    region: DurationOrZero = setting(Away, "region_s", "What an answer takes longer from another region.")
+    zone: DurationOrZero = setting(Away, "zone_s", "What an answer takes longer from another zone of the region.")
+
+
+class BalancersEntry(Section):
+    count: BalancerCount = setting(Balancers, "count", "How many machines.")
+    zones: list[Text] = key("The zone of each in turn.", [], example=["a", "b", "c"])
+    regions: list[RegionName] = key(
+        "The region of each in turn; clients of a region come to the balancers in it, if there are any.", []
+    )
+    numbered: Flag = setting(
+        Balancers, "numbered", "Whether a store numbers them, which spreads their subsets evenly; else chance does."
     )
 
 
@@ -121,13 +162,16 @@ class ScenarioEntry(Section):
     duration: Duration | None = key("Simulated time in which requests come.", None)
     requests: Annotated[int | None, count(1, MAX_REQUESTS)] = key("How many come at most.", None)
     clients: Annotated[ClientsEntry, Shorthand("count")] = section("Who asks.", ClientsEntry)
-    balancers: Annotated[int, count(1, 1_000)] = setting(Scenario, "balancers", "Machines that balance.")
+    geo: GeoEntry | None = key("Where clients are; by default nobody knows.", None)
+    balancers: Annotated[BalancersEntry, Shorthand("count")] = section("Machines that balance.", BalancersEntry)
+    away: AwayEntry = section("What is far takes longer.", AwayEntry)
     workers: Annotated[int, count(1, 512)] = setting(Scenario, "workers", "Workers on each of them.")
     sync: Duration = setting(Scenario, "sync_s", "How often a balancer learns what the others have in flight.")
     policies: list[Annotated[PolicyEntry, Shorthand("name")]] = required("Policies to compare, as in a configuration.")
+    overprovisioning: BoundedLoad = setting(Pool, "overprovisioning", "Of levels, as in a configuration.")
+    zones: ZonesEntry = section("Whether backends near a balancer go first, as in a configuration.", ZonesEntry)
+    subset: LimitOrNone = setting(Pool, "subset", "How many of the backends each balancer talks to.")
     retry: RetryEntry = section("As in a configuration.", RetryEntry)
-    timeouts: PoolTimeoutsEntry = section(
-        "As in a configuration; `first_byte` and `total` are simulated.", PoolTimeoutsEntry
-    )
-    health: HealthEntry = section("As in a configuration; `interval`, `rise` and `fall` are simulated.", HealthEntry)
+    timeouts: PoolTimeoutsEntry = section("As in a configuration; `first_byte` and `total` only.", PoolTimeoutsEntry)
+    health: HealthEntry = section("As in a configuration; `interval`, `rise` and `fall` only.", HealthEntry)
     backends: dict[Identifier, GroupEntry] = required("Groups of backends that are alike, by name.")

@@ -16,8 +16,10 @@ from lb.simulate.backend import Outcome
 from lb.simulate.balancer import Worker
 from lb.simulate.cluster import assemble, stream
 from lb.simulate.loops import Intervals, plan_loops
+from lb.simulate.places import regions_drawn
 from lb.simulate.record import Record
 from lb.simulate.scenario import Scenario
+from lb.simulate.sessions import NONE, Sessions
 
 CHUNK = 10_000
 """Requests between two words about the progress."""
@@ -48,12 +50,18 @@ class Request:
         "free_attempts",
         "key",
         "outcome",
+        "region",
+        "session",
         "tried",
         "worker",
     )
 
-    def __init__(self, key: bytes, worker: Worker, came: float) -> None:
+    def __init__(self, key: bytes, worker: Worker, came: float, region: str = "") -> None:
         self.key = key
+        self.region = region
+        """The client's; empty where nobody knows it."""
+        self.session = NONE
+        """The position of the backend that its cookie named when it came."""
         self.worker = worker
         self.came = self.began = came
         self.attempts = 0
@@ -80,6 +88,11 @@ class Simulation:
         self._first_byte_s = pool.timeouts.first_byte_s
         self._total_s = pool.timeouts.total_s
         self._has_arrivals = True
+        regions, sticky = scenario.regions, scenario.clients.sticky
+        self._regions = regions_drawn(regions, stream(scenario, "regions")) if regions else None
+        self._sessions = Sessions(sticky, stream(scenario, "sessions").random) if sticky else None
+        self._places = _Places(scenario) if regions or scenario.balancers.zones else None
+        self._is_told_apart = self._places is not None or self._sessions is not None
 
     def run(self, progress: Progress = lambda came: None) -> Record:
         """To the end of the last request."""
@@ -100,15 +113,22 @@ class Simulation:
     def _take(self, chunk: list[Arrival], spread: Callable[[], float]) -> None:
         """Each goes to any worker, as the kernel spreads connections."""
         agenda, record, workers = self.agenda, self.record, self.cluster.workers
+        regions, near, region = self._regions, self.cluster.by_region, ""
         for at, key in chunk:
             agenda.run_until(at)
+            if regions is not None:
+                region = regions.of(key)
+                workers = near.get(region, self.cluster.workers)
             worker = workers[int(spread() * len(workers))]
             worker.budget.request(at)
             record.came += 1
-            self._attempt(Request(key, worker, at))
+            self._attempt(Request(key, worker, at, region))
 
     def _attempt(self, request: Request) -> None:
-        i = request.worker.pick(request.key, request.tried)
+        if self._sessions is None:
+            i = request.worker.pick(request.key, request.tried, request.region)
+        else:
+            i = self._pick_in_session(request, self._sessions)
         if i is None:
             self._fail(request)
             return
@@ -116,6 +136,9 @@ class Simulation:
         request.attempts += 1
         request.backend = i
         end, request.outcome = self.cluster.backends[i].take(now)
+        away_s = request.worker.away_s
+        if away_s:
+            end += away_s[i]
         if self._self_reports:
             request.came_as = self._self_reports[i].begin()
         if end > now + self._first_byte_s:
@@ -123,6 +146,14 @@ class Simulation:
         if end > request.came + self._total_s:
             end, request.outcome = request.came + self._total_s, Outcome.TOTAL_TIMEOUT
         self.agenda.plan(end, self._finish, request)
+
+    def _pick_in_session(self, request: Request, sessions: Sessions) -> int | None:
+        """As ``lb.proxy.sticky`` claims."""
+        if not request.attempts:
+            request.session = sessions.of(request.key)
+        if request.session != NONE and request.worker.keep(request.session, request.tried):
+            return request.session
+        return request.worker.pick(request.key, request.tried, request.region)
 
     def _finish(self, request: Request) -> None:
         worker, i, now = request.worker, request.backend, self.agenda.now
@@ -139,10 +170,23 @@ class Simulation:
             backend.answered_s += took_s
             self.record.latencies_s.append(now - request.came)
             self.record.last_s = now
+            if self._is_told_apart:
+                self._note_place(request)
             return
         if outcome not in _ABOUT_THE_REQUEST:
             self._punish(worker, i, outcome, took_s)
         self._try_again(request, outcome)
+
+    def _note_place(self, request: Request) -> None:
+        """Where the answer came from, in scenarios where it matters."""
+        record, i = self.record, request.backend
+        if self._places is not None:
+            record.in_region += self._places.is_in(request.region, i)
+            record.in_zone += self._places.is_beside(request.worker.machine.zone, i)
+        if self._sessions is not None:
+            record.in_session += request.session != NONE
+            record.kept += request.session == i
+            self._sessions.answered(request.key, i)
 
     def _punish(self, worker: Worker, i: int, outcome: Outcome, took_s: float) -> None:
         now, machine = self.agenda.now, worker.machine
@@ -168,3 +212,18 @@ class Simulation:
         reason = "no_backend" if request.outcome is None else _ERRORS[request.outcome]
         self.record.errors[reason] += 1
         self.record.last_s = self.agenda.now
+
+
+class _Places:
+    """What is near, by position."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._regions = [backend.region for backend in scenario.backends]
+        self._zones = [backend.zone for backend in scenario.backends]
+
+    def is_in(self, region: str, i: int) -> bool:
+        """A backend without a region is near everybody."""
+        return self._regions[i] in ("", region)
+
+    def is_beside(self, zone: str, i: int) -> bool:
+        return self._zones[i] == zone

@@ -12,10 +12,10 @@ import gevent
 from lb.http1.forwarded import Caller
 from lb.http1.request import RequestHead
 from lb.model import Backend, Health, Pool, StoreLoss
+from lb.policies.groups import Standing
 from lb.proxy.answer import Answer
 from lb.proxy.body import WireBody
 from lb.proxy.deadlines import Deadline
-from lb.proxy.eligible import Standing
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member, literal_address
 from lb.proxy.pool import LivePool

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from lb.model import Backend, ZoneOptions
+from lb.policies.groups import Standing
 from lb.policies.subset import place_of_number
 from lb.policies.table import BY_KEY, POLICIES
-from lb.proxy.eligible import Standing
 from lb.proxy.pool import LivePool
 from lb.state.layout import DOWN, SH_VERDICT, UP
 from tests.unit.proxy.live import backends, live_pool

@@ -11,6 +11,7 @@ from lb.simulate.scenario import Poisson, Recorded
 from lb.simulate.service import Bimodal, Constant, Exponential, Lognormal, Pareto, Service
 from tests.unit.simulate.scenarios import loaded
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "simulate.md"
 SMALLEST = """
 arrivals: {rate: 10/s}
 requests: 10
@@ -59,6 +60,13 @@ def test_service_times(tmp_path: Path, written: str, service: Service, mean_s: f
     assert service.mean_s == pytest.approx(mean_s, rel=1e-3)
 
 
+def test_the_documented_scenario(tmp_path: Path) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8").partition("## Writing a scenario\n\n```yaml\n")[2].partition("```")[0]
+    scenario = loaded(tmp_path, text)
+    assert {backend.zone for backend in scenario.backends} == {*scenario.balancers.zones} == {"a", "b"}
+    assert scenario.clients.sticky == 0.2
+
+
 def test_load_is_a_share_of_all_slots(tmp_path: Path) -> None:
     text = SMALLEST.replace("rate: 10/s", "load: 50%").replace("slots: 1,", "count: 3, slots: 2,")
     assert loaded(tmp_path, text).arrivals == Poisson(300.0)
@@ -92,6 +100,12 @@ backends:
         ("{only: {", "{a: {count: 6000, slots: 1, service: {constant: 1s}}, b: {count: 6000, ", "5:11: more than 10000 backends"),
         ("constant: 10ms", "", "5:38: expected exactly one of constant, exponential, lognormal, pareto, bimodal"),
         ("constant: 10ms", "pareto: {least: 1s, alpha: 1}", "5:66: expected more than 1: below, there is no mean"),
+        ("[round_robin]", "[{name: maglev, key: url}]", "4:27: `key` is not simulated: a request has nothing to hash but its client"),
+        (
+            "[round_robin]",
+            "[{name: prequal, probe: {path: /}}]",
+            "4:36: `path` is not simulated: a probe is answered at once, with the backend's own requests in flight",
+        ),
         ("10ms}", "10ms}, faults: [{at: 1s}]", "5:65: expected one of `slow`, `failing` and `down: true`"),
         ("10ms}", "10ms}, faults: [{at: 1s, every: 2s, down: on}]", "5:81: needs a `lasts` that is shorter"),
         (

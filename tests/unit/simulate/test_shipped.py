@@ -30,6 +30,7 @@ def short(name: str, requests: int = SHORT, *labels: str) -> dict[str, Result]:
 def test_names() -> None:
     assert shipped.names() == [
         "antagonists", "antagonists-apart", "contract-hash", "flapping", "homogeneous", "many-balancers", "one-slow",
+        "regions", "subsets", "zone-out",
     ]  # fmt: skip
     assert shipped.path_of("none") is None
 

@@ -42,6 +42,25 @@ backends:
 """
 
 
+PLACES = """
+arrivals: {rate: 1500/s}
+requests: 20000
+clients: {count: 500, sticky: 40%}
+geo: {clients: {EU: 70%, US: 30%}}
+balancers: {count: 4, zones: [a, b], regions: [EU, US]}
+away: {region: 80ms, zone: 1ms}
+zones: {prefer: true, min_backends: 2}
+subset: 6
+overprovisioning: 1.4
+policies: [round_robin, maglev, geo, adaptive]
+backends:
+  near: {count: 4, zone: a, region: EU, slots: 8, service: {exponential: 10ms}}
+  far: {count: 4, zone: b, region: US, slots: 8, service: {exponential: 10ms}, faults: [{at: 1s, lasts: 3s, down: true}]}
+  next: {count: 2, priority: 1, slots: 8, service: {exponential: 10ms}}
+  spare: {backup: true, slots: 8, service: {exponential: 10ms}}
+"""
+
+
 def test_every_request_has_one_end(tmp_path: Path) -> None:
     for seen in results(tmp_path, TROUBLE):
         assert seen.requests == 20_000 == seen.answers + seen.failed
@@ -52,17 +71,20 @@ def test_every_request_has_one_end(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     file = tmp_path / "trouble.yaml"
     file.write_text(TROUBLE.replace("20000", "3000"))
+    places = tmp_path / "places.yaml"
+    places.write_text(PLACES.replace("20000", "3000"))
 
     def run(*more: str, hash_seed: str) -> bytes:
-        command = [sys.executable, "-m", "lb.cli.main", "simulate", str(file), "--json", *more]
+        command = [sys.executable, "-m", "lb.cli.main", "simulate", str(file), str(places), "--json", *more]
         environ = os.environ | {"PYTHONHASHSEED": hash_seed}
         return subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, timeout=120).stdout
 
     first = run(hash_seed="1")
     assert first == run(hash_seed="2")
     assert first != run("--seed", "2", hash_seed="1")
-    (scenario,) = json.loads(first)["scenarios"]
-    assert len(scenario["policies"]) == 5
+    trouble, seen = json.loads(first)["scenarios"]
+    assert (len(trouble["policies"]), len(seen["policies"])) == (5, 4)
+    assert all(set(one["near"]) == {"region", "zone", "session"} for one in seen["policies"])
 
 
 def test_every_policy_is_asked_for_the_same(tmp_path: Path) -> None:
