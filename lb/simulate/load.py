@@ -109,8 +109,14 @@ def label_of(written: Any) -> str:
     if not isinstance(written, dict):
         return str(written)
     name = written.get("name") or written.get("class", "")
-    options = ", ".join(f"{key} {value}" for key, value in written.items() if value is not name)
+    options = ", ".join(_option(key, value) for key, value in written.items() if value is not name)
     return f"{name} ({options})" if options else str(name)
+
+
+def _option(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(_option(f"{key}.{inner}", one) for inner, one in value.items())
+    return f"{key} {value}"
 
 
 def _pool(entry: ScenarioEntry, policy: PolicyEntry, file: str) -> Pool:

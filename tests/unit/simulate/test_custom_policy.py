@@ -24,7 +24,7 @@ def test_it_runs_as_it_does_in_a_worker(tmp_path: Path) -> None:
     assert [one.label for one in loaded(tmp_path, SCENARIO).contenders] == [
         "policies:Fastest",
         "round_robin",
-        "policies:Fastest (options {'share': 0.5})",
+        "policies:Fastest (options.share 0.5)",
     ]
     assert fastest.percentile_ms(50.0) < fair.percentile_ms(50.0)
     assert results(tmp_path, SCENARIO)[2] == curious

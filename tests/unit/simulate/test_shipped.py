@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from lb.simulate import shipped
+from lb.simulate import figures, shipped
 from lb.simulate.compare import compare
 from lb.simulate.load import load
 from lb.simulate.result import Result
 
-SHORT = 2_000
-PREQUAL = "prequal (probe {'max_rate': '5000/s'})"
+FIGURES = Path(__file__).parents[3] / "docs" / "charts" / "figures.json"
+SHORT = figures.SHORT
+PREQUAL = "prequal (probe.max_rate 5000/s)"
 """With its three probes to each request."""
 
 
@@ -45,6 +48,18 @@ def test_each_runs(name: str) -> None:
         assert 0 < result.percentile_ms(50.0) <= result.percentile_ms(99.9)
 
 
+@pytest.mark.parametrize("name", shipped.names())
+def test_the_documents_have_the_figures_of_this_code(name: str) -> None:
+    """Of short runs: if these differ, the full ones that tables and charts show are out of date."""
+    written = json.loads(FIGURES.read_text(encoding="utf-8"))["scenarios"][name]["short"]
+    seen = figures.short_of(short(name).values())
+    assert written.keys() == seen.keys()
+    for policy, values in seen.items():
+        assert values == pytest.approx(written[policy], rel=1e-5), (
+            "`python -m lb.simulate.report docs --changed` writes new ones"
+        )
+
+
 def test_antagonists_have_the_published_shape() -> None:
     """Round robin has at least twice the 99th percentile of power of two."""
     seen = short("antagonists", 30_000, "round_robin", "power_of_two")
@@ -62,7 +77,7 @@ def test_balancers_apart_have_the_published_order() -> None:
 
 def test_the_contract_hash_cannot_balance() -> None:
     """84.4, 4.7 and 10.9 % of the requests, whatever the hour."""
-    seen = short("contract-hash", 10_000)
-    shares = [one.share / 3 for one in seen["contract_hash"].backends]
+    shares = [one.share / 3 for one in short("contract-hash", 10_000, "contract_hash")["contract_hash"].backends]
     assert shares == pytest.approx([0.844, 0.047, 0.109], abs=0.01)
-    assert all(result.least_share > 0.8 for name, result in seen.items() if name != "contract_hash")
+    others = short("contract-hash").items()
+    assert all(result.least_share > 0.8 for name, result in others if not name.startswith("contract_hash"))
