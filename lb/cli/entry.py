@@ -31,3 +31,7 @@ def become_supervisor(file: str = DEFAULT_FILE) -> None:
         sys.stdout.flush()
     argv = program("lb.supervisor", file)
     os.execv(argv[0], argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench import figures, origin, plot, ports, processes, report
-from tests.bench.cases import idle, large, pick, rps, tail, workers, wsgi
+from tests.bench.cases import idle, large, pick, rps, start, tail, workers, wsgi
 from tests.bench.outcome import Outcome
 from tests.bench.plan import Cores, Plan
 from tests.bench.systems import SYSTEMS
@@ -26,6 +26,7 @@ from tests.bench.systems.base import System
 CASES: dict[str, Callable[[Plan], Outcome]] = {
     "rps": rps.run,
     "idle": idle.run,
+    "start": start.run,
     "large": large.run,
     "workers": workers.run,
     "pick": pick.run,

@@ -86,6 +86,8 @@ class Running:
     system: System
     site: Site
     process: subprocess.Popen[bytes]
+    answered_at: float
+    """On the monotonic clock: its first 200."""
 
     @property
     def url(self) -> str:
@@ -114,7 +116,7 @@ def running(system: System, site: Site) -> Iterator[Running]:
     try:
         if not ports.wait_for(site.port):
             raise RuntimeError(f"{system.name} does not answer:\n{log.read_text(errors='replace')[-2000:]}")
-        balancer = Running(system, site, process)
+        balancer = Running(system, site, process, time.monotonic())
         _wait_until_complete(balancer)
         yield balancer
     finally:

@@ -65,7 +65,7 @@ def _version_as_written(program: str) -> str:
 
 
 def _run(program: str, site: Site) -> Launch:
-    return Launch([program, "-m", "lb.cli.main", "run", str(write_configuration(site))])
+    return Launch([program, "-m", "lb.cli.entry", "run", str(write_configuration(site))])
 
 
 def _run_as_written(program: str, site: Site) -> Launch:
