@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -56,6 +59,20 @@ def pytest_collection_finish() -> None:
     """Thousands of collected tests are not searched for garbage again and again, least of all within a measurement."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_in_shared_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Of state directories below the session's own folder: who publishes takes the segment away."""
+    yield
+    left = []
+    for snapshot in tmp_path_factory.getbasetemp().rglob("snapshot.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # some were spoilt on purpose
+            segment = Path(json.loads(snapshot.read_bytes())["segment"])
+            if segment.parent == Path("/dev/shm") and segment.exists():
+                segment.unlink()
+                left.append(str(snapshot.parent))
+    assert not left, f"segments left in shared memory by {left}"
 
 
 @pytest.fixture(scope="session")

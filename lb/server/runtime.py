@@ -214,7 +214,7 @@ class Runtime:
         pools = snapshot.config.pools
         if not coming.is_large(pools) and self._resolver.knows_all(pools):
             return False
-        self._preparing = gevent.spawn(self._prepare, snapshot)
+        self._preparing = gevent.spawn_later(coming.PAUSE_S, self._prepare, snapshot)
         return True
 
     def _prepare(self, snapshot: Snapshot) -> None:

@@ -23,6 +23,7 @@ from gevent.fileobject import FileObject
 TIMEOUT_S = 30.0
 _MOST_TEXTS = 20
 _OF_BESIDE = 5
+_IDLE_S = 30.0
 
 
 class Steady:
@@ -66,8 +67,7 @@ class Steady:
         phase["beside_ms"].append(round((time.monotonic() - due) * 1000, 2))
 
     def _ask(self, port: int) -> None:
-        idle = self._idle[port]
-        sock = idle.pop() if idle else self._connected(port)
+        sock = self._kept(port) or self._connected(port)
         try:
             sock.sendall(self._request)
             answer = self._answer(sock)
@@ -77,7 +77,17 @@ class Steady:
         if b"connection: close" in answer.lower():
             sock.close()
         else:
-            idle.append(sock)
+            self._idle[port].append((time.monotonic(), sock))
+
+    def _kept(self, port: int) -> Any:
+        """The one used last, unless the balancer may be about to close it (``timeouts.keep_alive``)."""
+        idle = self._idle[port]
+        while idle:
+            since, sock = idle.pop()
+            if time.monotonic() - since < _IDLE_S:
+                return sock
+            sock.close()
+        return None
 
     @staticmethod
     def _connected(port: int) -> Any:
