@@ -33,7 +33,7 @@ def probe_report(fields: ResponseFields, header: bytes) -> ProbeReport:
         return ProbeReport()
     inflight = _believed(named.get("inflight", named.get("rif")))
     latency_ms = _believed(named.get("latency_ms"))
-    return ProbeReport(inflight, None if latency_ms is None else latency_ms / 1000)
+    return ProbeReport(inflight, latency_ms / 1000 if latency_ms else None)  # 0: it has measured none yet
 
 
 def _believed(number: float | None) -> float | None:

@@ -35,6 +35,7 @@ def in_base64(message: bytes) -> str:
         ("endpoint-load-metrics: TEXT named_metrics.inflight=nan", NOTHING),
         ("endpoint-load-metrics: TEXT named_metrics.inflight=-1", NOTHING),
         ("endpoint-load-metrics: TEXT named_metrics.inflight=1e99", NOTHING),
+        ("endpoint-load-metrics: TEXT named_metrics.inflight=0,named_metrics.latency_ms=0", ProbeReport(0.0)),
         ("endpoint-load-metrics: TEXT named_metrics.inflight=2e9", NOTHING),
         ("endpoint-load-metrics: named_metrics.inflight=4", NOTHING),
         ("endpoint-load-metrics: BIN AAAA", NOTHING),
