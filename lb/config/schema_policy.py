@@ -100,7 +100,7 @@ class ProbeEntry(Section):
         PrequalOptions, "max_per_s", "Most probes of a worker; beyond that each is used more often."
     )
     size: Annotated[int, count(2, 256)] = setting(
-        PrequalOptions, "pool_size", "Most answers that a worker keeps; never more than half of the backends, but 2."
+        PrequalOptions, "pool_size", "Most answers that a worker keeps, one of a backend."
     )
     max_age: Duration = setting(PrequalOptions, "max_age_s", "Longest time that an answer counts.")
     removed: Amount = setting(

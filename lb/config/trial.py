@@ -55,18 +55,12 @@ def mistakes_of(custom: CustomPolicy, members: Sequence[Backend]) -> Iterator[st
         for _ in range(PICKS):
             i = bounds.call(PICK_S, pick, ctx)
             if type(i) is not int or i not in eligible:
-                yield f"its pick returned {_shown(i)}, which is no position among the {len(eligible)} eligible ones"
+                shown = bounds.text_of(PICK_S, i)[:60]
+                yield f"its pick returned {shown}, which is no position among the {len(eligible)} eligible ones"
                 return
     except NotFound as error:
         yield str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever their code does
-        yield f"{step}: {described(error, custom.file)}"
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(value)[:60]
-    except Exception:  # noqa: BLE001 - theirs
-        return f"a {type(value).__name__}"
+        yield f"{step}: {bounds.text_of(PICK_S, error, lambda error: described(error, custom.file))}"

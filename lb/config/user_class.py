@@ -108,11 +108,9 @@ def _module(name: str, custom: CustomPolicy) -> ModuleType:
 
 
 def described(error: BaseException, file: str) -> str:
-    """An error of the user's code in one line, with the place in ``file`` where it came from."""
-    try:
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_TEXT]
-    except Exception:  # noqa: BLE001 - even that is theirs
-        text = type(error).__name__
+    """An error of the user's code in one line, with the place in ``file`` where it came from. Its text is the user's code
+    too: it may raise anything, or never end."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_TEXT]
     lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == file]
     if isinstance(error, SyntaxError) and error.filename == file:
         lines.append(error.lineno)

@@ -5,8 +5,8 @@ Opened by mapping it, so it must be a file that nobody changes in place: ``lb.st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
-from itertools import islice
 from random import Random
 from typing import Any
 
@@ -16,8 +16,8 @@ Place = tuple[str, str]
 """The codes of a country and a continent, as the database has them; empty: it has none."""
 NOWHERE: Place = ("", "")
 
-_MOST_RECORDS = 1_000
-"""Among so many one must have a country."""
+_MOST_NETWORKS = 2_000
+"""From the lowest address on: among so many, those without a record included, one must have a country."""
 _SAMPLE = 200
 """Addresses of each kind that are tried."""
 _NO_DATABASE = "is no database in MaxMind's format, or a part of one"
@@ -60,7 +60,7 @@ def check(path: str) -> None:
     except Exception as error:
         raise DatabaseError(_NO_DATABASE) from error
     try:
-        found = any(_place(record) != NOWHERE for _, record in islice(reader, _MOST_RECORDS))
+        found = any(_place(record) != NOWHERE for record in _first_records(reader, ip_version))
         for address in _addresses(ip_version):
             reader.get(address)
     except Exception as error:
@@ -69,6 +69,19 @@ def check(path: str) -> None:
         reader.close()
     if not found:
         raise DatabaseError(f"has no countries: it is a {kind or 'database without a name'}")
+
+
+def _first_records(reader: Any, ip_version: int) -> Iterator[object]:
+    """By looking up one network after the other: a walk through the tree never ends where its nodes are shared."""
+    kind, bits = (IPv6Address, 128) if ip_version == 6 else (IPv4Address, 32)
+    address = 0
+    for _ in range(_MOST_NETWORKS):
+        record, prefix = reader.get_with_prefix_len(kind(address))
+        yield record
+        host_bits = bits - prefix
+        address = (address >> host_bits) + 1 << host_bits
+        if address >> bits:
+            return
 
 
 def _place(record: object) -> Place:

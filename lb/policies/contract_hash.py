@@ -7,8 +7,7 @@ Server number i is the member at position i - 1: the ids of an assignment's serv
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import chain
+from collections.abc import Callable, Mapping
 from zlib import crc32
 
 from lb.model import ContractOptions
@@ -21,20 +20,31 @@ MAX_DIGITS = 18
 def contract_ring(options: ContractOptions, members: int) -> Ring:
     """A member that finds every slot taken has none, and gets nothing while another one can."""
     owners: dict[int, int] = {}
+    ahead = list(range(options.slots))
     for position in range(members):
         for j in range(options.virtual_servers):
             if len(owners) < options.slots:
-                owners[_free_slot(options, owners, position + 1, j)] = position
+                slot = _free_slot(options, owners, ahead, _server_hash(options.server_hash, position + 1, j))
+                owners[slot] = position
+                ahead[slot] = (slot + 1) % options.slots
     points = sorted(owners)
     return Ring(points, [owners[point] for point in points], contract_place(options))
 
 
-def _free_slot(options: ContractOptions, owners: dict[int, int], i: int, j: int) -> int:
-    """By probing from its home. Quadratic probing does not meet every slot: what it does not find, linear does."""
-    home = _server_hash(options.server_hash, i, j)
-    steps = range(options.slots)
-    squares = (step * step for step in steps) if options.probing == "quadratic" else ()
-    return next(slot for step in chain(squares, steps) if (slot := (home + step) % options.slots) not in owners)
+def _free_slot(options: ContractOptions, owners: Mapping[int, int], ahead: list[int], home: int) -> int:
+    """By probing from its home. Quadratic probing does not meet every slot: what it does not find, linear does.
+    ``ahead``: of each slot itself while it is free, else one that linear probing meets later; shortened on the way."""
+    slots = options.slots
+    if options.probing == "quadratic":
+        for step in range(slots // 2 + 1):  # the squares of the others are the same ones
+            if (slot := (home + step * step) % slots) not in owners:
+                return slot
+    slot = free = home % slots
+    while ahead[free] != free:
+        free = ahead[free]
+    while ahead[slot] != free:
+        ahead[slot], slot = free, ahead[slot]
+    return free
 
 
 def _server_hash(coefficients: tuple[int, ...], i: int, j: int) -> int:

@@ -24,6 +24,23 @@ Report = Callable[[bool], None]
 """Told of each pick that the fallback made; True: because theirs failed just now."""
 
 
+class Seen:
+    """What of a context theirs may look at. It can change nothing: the context of a pick is a worker's live pool."""
+
+    __slots__ = ("ctx", "latency", "load", "random", "recall", "remember", "score", "ticket")
+
+    def __init__(self, ctx: PickContext) -> None:
+        for name in self.__slots__:
+            object.__setattr__(self, name, ctx if name == "ctx" else getattr(ctx, name))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"`{name}` of the context of a pick cannot be set")
+
+    @property
+    def key(self) -> bytes:
+        return self.ctx.key  # type: ignore[attr-defined,no-any-return]
+
+
 class Custom:
     """``fallback``: made of the same pool."""
 
@@ -34,6 +51,7 @@ class Custom:
         self._bounds = Bounds()
         self._failures = self._in_a_row = 0
         self._policy: Any = None
+        self._seen: Any = None
         self.is_given_up = pool.custom is None
         self.report: Report = lambda is_failure: None
         if pool.custom is not None:
@@ -75,12 +93,16 @@ class Custom:
             if self.is_given_up:
                 self.report(False)
                 return fallback(ctx)
+            seen = self._seen
+            if seen is None or seen.ctx is not ctx:
+                seen = self._seen = Seen(ctx)
             try:
-                i = call(budget_s, theirs, ctx)
+                i = call(budget_s, theirs, seen)
                 if type(i) is int and i in eligible:
                     self._in_a_row = 0
                     return i
-                raise ValueError(f"it returned {i!r:.60}, which may not be picked")
+                shown = self._bounds.text_of(budget_s, i)
+                raise ValueError(f"it returned {shown:.60}, which may not be picked")
             except BaseException as error:  # noqa: BLE001 - theirs
                 self._note(error)
             self.report(True)
@@ -95,9 +117,10 @@ class Custom:
         self._failures += 1
         self._in_a_row += 1
         if self._failures == 1:
-            _log.error(
-                "pool=%s policy=%s failure=%s", self._pool.id, self._custom.spec, described(error, self._custom.file)
+            said = self._bounds.text_of(
+                self._custom.build_budget_s, error, lambda error: described(error, self._custom.file)
             )
+            _log.error("pool=%s policy=%s failure=%s", self._pool.id, self._custom.spec, said)
         if self._in_a_row >= FAILURES:
             self._give_up()
 

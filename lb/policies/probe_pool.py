@@ -72,6 +72,8 @@ class ProbePool:
         """Oldest first; one of a member."""
         self.roster: Roster | None = None
         self.is_probing = False
+        self.failed: dict[int, int] = {}
+        """By member: probes in a row that it did not answer."""
         self._load: Callable[[int], int] | None = None
         self._options = options
         self._clock = clock
@@ -214,7 +216,7 @@ class ProbePool:
         self.probes[:] = [probe for probe in self.probes if probe.member != member]
 
     def size(self, members: int) -> int:
-        """Of the probe pool, m: half of a small pool's members, so that there is somebody else to hear of."""
+        """Of the probe pool, m: everybody of a small pool, one answer each."""
         return min(self._options.pool_size, members)
 
     def reuse(self, members: int) -> float:

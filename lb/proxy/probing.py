@@ -25,6 +25,8 @@ from lb.proxy.tls import backend_context
 TICK_S = 0.01
 """A probe leaves at most so long after the request that asks for it."""
 MOST_AT_ONCE = 32
+FAILURES = 5
+"""In a row, until it is said that a backend fails its probes."""
 _BODY_BYTES = 64 * 1024
 """A longer answer costs its connection."""
 _log = logging.getLogger("lb.proxy")
@@ -81,16 +83,30 @@ class Prober:
             with gevent.Timeout(self._options.timeout_s, ProbeFailed("timeout")):
                 head, took_s = self._ask(i, member)
         except (ProbeFailed, BadResponse, OSError, ValueError) as error:
-            _log.debug("backend=%s probe=%s", member.name, error)
-            self._probes.forget(i)
+            self._fails(i, str(error))
             return
         finally:
             self._out.discard(i)
+        if self._probes.failed.pop(i, 0) >= FAILURES:
+            _log.info("backend=%s prequal_probes=answered", member.name)
         report = probe_report(head.fields, self._header)
         latency_s = report.latency_s
         if latency_s is None:  # a path that is quick whatever the requests are must not make a slow backend look fast
             latency_s = max(took_s, member.latency.value(monotonic()))
         self._probes.add(i, report.inflight, latency_s, self._load(i))
+
+    def _fails(self, i: int, reason: str) -> None:
+        """Nothing else tells why an eligible backend has no requests: who answers no probe is asked only while fewer than
+        two others do."""
+        self._probes.forget(i)
+        failed = self._probes.failed[i] = self._probes.failed.get(i, 0) + 1
+        if failed == FAILURES and not self._members[i].is_closed:
+            _log.warning(
+                'backend=%s prequal_probes=failed path=%s reason="%s": no requests while others answer theirs',
+                self._members[i].name,
+                self._options.path,
+                reason,
+            )
 
     def _ask(self, i: int, member: Member) -> tuple[ResponseHead, float]:
         address, stream = self._connection(i, member)

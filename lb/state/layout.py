@@ -51,9 +51,8 @@ H_STORE: Final = 10
 STORE_NONE: Final = 0
 STORE_UP: Final = 1
 STORE_DOWN: Final = 2
-H_STORE_REASON: Final = 11
+H_STORE_REASON: Final = 14
 """Why it is down: a number of ``lb.state.standing``."""
-
 H_NUMBER: Final = 16
 """This machine's number among them (``lb.state.store.numbers``), plus 1; 0: it has none."""
 

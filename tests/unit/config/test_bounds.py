@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,13 +34,26 @@ def forever() -> None:
         pass
 
 
-def forever_whatever_comes() -> str:
-    for _ in range(3):
+def back_whatever_comes() -> str:
+    try:
+        forever()
+    except BaseException:
+        return "back"
+
+
+def forever_whatever_comes() -> None:
+    while True:
         try:
-            forever()
+            try:
+                any(number < 0 for number in range(1_000_000))
+            finally:
+                sorted(range(10))
         except BaseException:
             continue
-    return "back"
+
+
+def forks() -> int:
+    return os.fork()
 
 
 def test_what_it_returns_and_raises_passes(bounds: Bounds) -> None:
@@ -55,8 +70,36 @@ def test_who_computes_for_too_long_is_ended(bounds: Bounds, again: int) -> None:
     assert time.thread_time() - began < 1.0
 
 
-def test_who_catches_that_is_ended_again(bounds: Bounds) -> None:
-    assert bounds.call(BUDGET_S, forever_whatever_comes) == "back"
+@pytest.mark.parametrize("function", [back_whatever_comes, forever_whatever_comes])
+def test_who_catches_that_is_ended_all_the_same(bounds: Bounds, function: Callable[[], Any]) -> None:
+    began = time.thread_time()
+    with pytest.raises(OverBudget):
+        bounds.call(BUDGET_S, function)
+    assert time.thread_time() - began < 3.0
+    assert bounds.call(BUDGET_S, lambda: "the next one") == "the next one"
+
+
+def test_a_child_that_it_forks_ends_at_once(bounds: Bounds) -> None:
+    with pytest.raises(SwitchRefused, match="forked"):
+        bounds.call(1.0, forks)
+    child = os.fork()
+    if not child:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+HAVE_NO_TEXT = {
+    "raises": lambda self: 1 / 0,
+    "wants to end the process": lambda self: sys.exit(3),
+    "never ends": lambda self: forever(),
+}
+
+
+@pytest.mark.parametrize("show", HAVE_NO_TEXT.values(), ids=HAVE_NO_TEXT)
+def test_what_cannot_be_shown_has_the_name_of_its_type(bounds: Bounds, show: Callable[[Any], str]) -> None:
+    value = type("Theirs", (), {"__repr__": show})()
+    assert bounds.text_of(BUDGET_S, value) == "<Theirs>"
+    assert bounds.text_of(BUDGET_S, 5) == "5"
 
 
 def test_who_blocks_is_ended_by_the_clock(bounds: Bounds) -> None:

@@ -77,6 +77,18 @@ def test_random_bytes_are_no_database(tmp_path: Path, size: int) -> None:
         check(str(tmp_path / "geo.mmdb"))
 
 
+def test_a_tree_whose_nodes_are_shared_is_not_walked_for_ever(tmp_path: Path) -> None:
+    """Both sides of each node are the next one: 2^120 ways, and nobody at their ends."""
+    depth = 120
+    whole = database({"::/1": "x"}, built_s=1)
+    tree = b"".join(2 * (node + 1).to_bytes(4, "big") for node in range(depth))
+    described = whole[whole.index(b"\xab\xcd\xefMaxMind") :].replace(
+        b"node_count\xc1\x01", b"node_count\xc1" + bytes([depth])
+    )
+    with pytest.raises(DatabaseError, match="has no countries"):
+        check(written(tmp_path, tree + bytes(16) + described))
+
+
 def test_no_part_of_a_database_is_taken_for_one(tmp_path: Path) -> None:
     raw = country_database(PLACES, 1)
     for size in range(0, len(raw) - 1, 37):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import struct
+from contextlib import suppress
+from math import inf
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lb.http1.orca import ABSENT, MAX_VALUE_BYTES, BadReport, parse_report
+from lb.http1.orca import ABSENT, MAX_VALUE_BYTES, BadReport, named_metrics, parse_report
 from lb.http1.response import parse_response
 
 
@@ -113,12 +115,30 @@ def test_the_field_of_grpc(name: bytes, strip: bytes) -> None:
         b"BIN " + in_base64(b"\x0b\x0c"),
         b"BIN " + in_base64(b"\x22\xff\xff\xff\xff\x0f"),
         b"BIN " + in_base64(b"\x18" + b"\xff" * 11),
+        b"BIN " + in_base64(double(1, 0.7) + b"\x18\x01" * 256),
         b"TEXT cpu_utilization=0.3" + b",a=1" * MAX_VALUE_BYTES,
     ],
 )
 def test_junk(value: bytes) -> None:
     with pytest.raises(BadReport):
         report(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (b"TEXT cpu_utilization=0.3, named_metrics.a=4 , named_metrics.b=1e2,c=5", {"a": 4.0, "b": 100.0}),
+        (b"TEXT named_metrics.a=-1,named_metrics.b=nan,named_metrics.c=1e999,named_metrics.d=", {}),
+        (b'JSON {"named_metrics": {"a": 4, "b": 0.5, "c": -1, "d": true, "e": "1"}}', {"a": 4.0, "b": 0.5}),
+        (b'JSON {"namedMetrics": {"a": 1' + b"0" * 400 + b"}}", {}),
+        (b'JSON {"named_metrics": [1]}', {}),
+        (b"BIN " + in_base64(WHOLE + entry(8, b"b", 2.0)), {"queue": 12.0, "b": 2.0}),
+        (b"BIN " + in_base64(entry(8, b"a", float("nan")) + entry(8, b"b", -1.0)), {}),
+        (b"BIN " + in_base64(b"\x42\x03\x0a\x01a"), {"a": 0.0}),
+    ],
+)
+def test_named_metrics(value: bytes, named: dict[str, float]) -> None:
+    assert named_metrics(b"endpoint-load-metrics: " + value) == named
 
 
 values = st.one_of(
@@ -139,6 +159,9 @@ def test_whatever_comes_is_two_numbers_within_bounds_or_junk(value: bytes) -> No
         cpu, memory = report(value)
     except BadReport:
         return
+    finally:
+        with suppress(BadReport):
+            assert all(0.0 <= number < inf for number in named_metrics(b"endpoint-load-metrics: " + value).values())
     assert cpu == ABSENT or 0.0 <= cpu <= 1000.0
     assert memory == ABSENT or 0.0 <= memory <= 1.0
 

@@ -54,6 +54,12 @@ def test_virtual_servers_that_meet_find_free_slots() -> None:
     assert list(homes.points) == [5, 6, 9]
 
 
+def test_a_large_ring_is_filled_to_its_last_slot() -> None:
+    """Each by a look or two: past all that are taken it would be seconds here, and minutes for 100,000."""
+    ring = contract_ring(ContractOptions(slots=20_000, virtual_servers=100), 200)
+    assert list(ring.points) == list(range(20_000)) and set(Counter(ring.owners).values()) == {100}
+
+
 def test_clockwise_to_the_next_server_and_around() -> None:
     ring = contract_ring(
         ContractOptions(slots=16, virtual_servers=1, request_hash=(0, 1, 0), server_hash=(0, 4, 0, 0, 0)), 3

@@ -51,6 +51,8 @@ def policy(pick: str, build: str = "pass", extra: str = "") -> str:
     return f"""
 import gevent, time, os
 {extra}
+def forever():
+    while True: pass
 class P:
     calls = 0
     def __init__(self, **options):
@@ -79,7 +81,10 @@ FAILING = {
     "raises": "raise ValueError('no')",
     "raises what no handler expects": "raise SystemExit(3)",
     "raises what has no text": "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})()",
+    "raises what ends the process when it is shown": "raise type('E', (Exception,), {'__str__': lambda self: exit(3)})()",
+    "raises what is never shown": "raise type('E', (Exception,), {'__str__': lambda self: forever()})()",
     "runs away": "while True: pass",
+    "runs away for good": "\n            while True:\n                try: pass\n                except BaseException: pass",
     "runs away and catches everything": "\n            for _ in range(2):\n                try:\n"
     "                    while True: pass\n                except BaseException: pass\n            return 1",
     "sleeps": "gevent.sleep(0.001); return 0",
@@ -93,6 +98,10 @@ FAILING = {
     "returns a negative position": "return -1",
     "returns a position that there is not": "return 10 ** 30",
     "returns what cannot be shown": "return type('R', (), {'__repr__': lambda self: 1 / 0})()",
+    "returns what is never shown": "return type('R', (), {'__repr__': lambda self: forever()})()",
+    "forks": "os.fork(); return 0",
+    "changes the context": "ctx.load = len; return 0",
+    "sets what the context has not": "ctx.members = members; return 0",
     "asks for what there is not": "return ctx.nothing",
 }
 
@@ -113,7 +122,7 @@ def test_whatever_it_does_the_fallback_picks_and_after_some_times_it_is_not_aske
 
 def test_the_place_of_an_error_is_told(said: pytest.LogCaptureFixture) -> None:
     Made(policy("return 1 // 0")).picks(1)
-    assert "ZeroDivisionError: integer division or modulo by zero (/nowhere/p.py:12)" in said.text
+    assert "ZeroDivisionError: integer division or modulo by zero (/nowhere/p.py:14)" in said.text
 
 
 def test_failures_that_are_not_in_a_row_are_borne(said: pytest.LogCaptureFixture) -> None:

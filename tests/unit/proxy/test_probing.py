@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gevent
+import pytest
 from gevent.server import StreamServer
 
 from lb.model import PrequalOptions
 from lb.proxy.pool import LivePool
+from lb.proxy.probing import FAILURES
 from lb.state.layout import SH_EJECTED_UNTIL_NS, SH_REFUSED_NS
 from tests.unit.proxy.live import backends, open_pool
 
@@ -129,6 +132,19 @@ def test_who_fails_a_probe_is_forgotten_and_not_judged() -> None:
         for member in pool.members:
             assert not member.shared[SH_REFUSED_NS] and not member.shared[SH_EJECTED_UNTIL_NS]
             assert not sum(member.counters), "probes are in no figure of the backend"
+
+
+def test_it_is_said_that_a_backend_answers_no_probe_and_when_it_does_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lb.proxy")
+    answers = [b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"]
+    with pool_of(Backend(lambda: answers[0]), saying(0), saying(0)) as pool:
+        wait_until(lambda: (heard_of(pool), pool.probes.failed.get(0, 0) > FAILURES)[1])
+        answers[0] = ANSWER % 0
+        wait_until(lambda: 0 in heard_of(pool))
+        name = pool.members[0].name
+        failed, answered = caplog.messages
+        assert failed.startswith(f'backend={name} prequal_probes=failed path=/load?x=1 reason="status 500"')
+        assert answered == f"backend={name} prequal_probes=answered"
 
 
 def test_a_slow_backend_with_a_quick_probe_path_is_not_taken_for_fast() -> None:

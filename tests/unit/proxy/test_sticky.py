@@ -139,6 +139,13 @@ def test_no_cookie_does_harm(value: str) -> None:
         assert picks(pool_of(), 1, f"Cookie: lb_backend={clean}") == [0]
 
 
+def test_of_thousands_only_some_are_looked_at() -> None:
+    pool = pool_of()
+    forged = "Cookie:" + " lb_backend=x;" * 31
+    assert claimed(pool, f"{forged} {cookie_of(2)[8:]}")[0] == 2
+    assert claimed(pool, forged, forged, cookie_of(2))[1].session == b""
+
+
 def test_values_say_nothing_and_are_of_one_size() -> None:
     values = {token(KEY, "web", id) for id in ("10.0.0.1:80", "a", "x" * 200)}
     assert {len(value) for value in values} == {22}
