@@ -24,6 +24,7 @@ from tests.support.slices import KEYS, SCRIPT, START_MS, SlicesStore
 
 RUNS, LONG_MS = (300, 20_000) if IS_FULL else (6, 4000)
 STEPS, STEP_MS = 8, 700
+Make = Callable[..., "RateWorld"]
 LIMITS = [RateLimit(100.0, 100), RateLimit(100.0, 1), RateLimit(20.0, 7), RateLimit(2.0, 1), RateLimit(5.0, 200)]
 
 
@@ -34,11 +35,25 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def store(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> SlicesStore:
+def store(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlicesStore]:
     monkeypatch.setattr(slices, "SCRIPT", SCRIPT)
     store = SlicesStore(server.client())
     store.client.set(KEYS.born, f"{START_MS - 10_000_000} aa")
-    return store
+    yield store
+    store.client.connection_pool.disconnect()
+
+
+@pytest.fixture
+def make(store: SlicesStore, tmp_path: Path) -> Iterator[Make]:
+    worlds: list[RateWorld] = []
+
+    def make(random: Random, limit: RateLimit, rule: StoreLoss = "closed") -> RateWorld:
+        worlds.append(RateWorld(store, tmp_path, random, limit, rule))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.close()
 
 
 class RateWorld(World):
@@ -79,6 +94,11 @@ class RateWorld(World):
         before = len(self.passed)
         self.run(time_ms)
         return (len(self.passed) - before) / (self.rate.rate_per_s * time_ms / 1000)
+
+    def close(self) -> None:
+        self._news.close()
+        for machine in cast("list[RateMachine]", self.machines):
+            machine.close()
 
     def demand(self, *shares: float) -> None:
         for machine, share in zip(self.machines, shares, strict=True):
@@ -122,6 +142,10 @@ class RateMachine(Machine):
     def kill_worker(self, worker: int) -> None:
         """Right behind the first of the two cells that it writes."""
         self.cells[SR_BUCKETS + 2 * (self.cells[SR_TURN] % BUCKETS)] = self.clock()
+
+    def close(self) -> None:
+        self.part._turn.give_up()
+        os.close(self.fd)
 
 
 Trouble = Callable[[RateWorld], None]
@@ -171,13 +195,17 @@ def outage(world: RateWorld) -> None:
     world.is_reachable = True
 
 
+def jump(world: RateWorld) -> None:
+    world.store.pass_ms(world.random.choice((-3_600_000, -700, 700, 5_000, 3_600_000)))
+
+
 TROUBLES: tuple[Trouble, ...] = (pause, replace, kill, demand, lossy, flush, failover, nonsense, outage)
 
 
 @pytest.mark.parametrize("run", range(RUNS))
-def test_closed_is_never_above_the_limit_and_recovers(store: SlicesStore, tmp_path: Path, run: int) -> None:
+def test_closed_is_never_above_the_limit_and_recovers(make: Make, run: int) -> None:
     random = Random(run)
-    world = RateWorld(store, tmp_path, random, random.choice(LIMITS), "closed")
+    world = make(random, random.choice(LIMITS))
     world.demand(3.0, 3.0, 3.0)
     for _ in range(STEPS):
         random.choice(TROUBLES)(world)
@@ -191,16 +219,31 @@ def test_closed_is_never_above_the_limit_and_recovers(store: SlicesStore, tmp_pa
     assert used >= 0.85, (used, world.rate)
 
 
+@pytest.mark.parametrize("run", range(RUNS // 3))
+def test_a_store_whose_clock_jumps_does_not_lead_above_it(make: Make, run: int) -> None:
+    """While all machines renew in time."""
+    random = Random(run)
+    world = make(random, random.choice(LIMITS))
+    world.demand(3.0, 3.0, 3.0)
+    world.run(1000)
+    for _ in range(STEPS):
+        random.choice((jump, kill, demand))(world)
+        world.run(random.randrange(STEP_MS))
+    world.demand(3.0, 3.0, 3.0)
+    world.run(5000)
+    assert world.used(LONG_MS) > 0.5 and world.excess() <= 1e-6
+
+
 EVEN, ONE, SOME, FEW = (3.0, 3.0, 3.0), (3.0, 0.0, 0.0), (0.5, 0.0, 2.0), (6.0, 0.1, 0.1)
 USES = [(LIMITS[0], EVEN), (LIMITS[0], ONE), (LIMITS[0], SOME), (LIMITS[0], FEW), (LIMITS[1], EVEN), (LIMITS[2], ONE), (LIMITS[3], EVEN)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("limit", "shares"), USES, ids=str)
 def test_nearly_all_of_it_is_used_wherever_it_is_asked_for(
-    store: SlicesStore, tmp_path: Path, limit: RateLimit, shares: tuple[float, float, float]
+    make: Make, limit: RateLimit, shares: tuple[float, float, float]
 ) -> None:
     """A token of a burst of one is only used by who asks when it is there, and on the one machine that has it."""
-    world = RateWorld(store, tmp_path, Random(7), limit, "closed")
+    world = make(Random(7), limit)
     world.demand(*shares)
     world.run(2000)
     used = world.used(LONG_MS)
@@ -208,9 +251,9 @@ def test_nearly_all_of_it_is_used_wherever_it_is_asked_for(
     assert used >= 0.9, used
 
 
-def test_a_burst_comes_whole_where_it_is_asked_for(store: SlicesStore, tmp_path: Path) -> None:
+def test_a_burst_comes_whole_where_it_is_asked_for(make: Make) -> None:
     """What the others' idle units have saved comes with them."""
-    world = RateWorld(store, tmp_path, Random(7), RateLimit(1.0, 90), "closed")
+    world = make(Random(7), RateLimit(1.0, 90))
     world.demand(0.0, 0.0, 0.0)
     world.run(1000)
     for machine in world.machines:
@@ -220,8 +263,8 @@ def test_a_burst_comes_whole_where_it_is_asked_for(store: SlicesStore, tmp_path:
     assert 85 <= len(world.passed) <= 90
 
 
-def test_open_divides_without_the_store_and_is_exact_again_with_it(store: SlicesStore, tmp_path: Path) -> None:
-    world = RateWorld(store, tmp_path, Random(3), RateLimit(90.0, 30), "open")
+def test_open_divides_without_the_store_and_is_exact_again_with_it(make: Make) -> None:
+    world = make(Random(3), RateLimit(90.0, 30), "open")
     world.demand(3.0, 3.0, 3.0)
     world.run(5000)
     assert world.excess() <= 1e-6
