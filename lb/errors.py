@@ -43,6 +43,7 @@ REASONS: dict[str, Answer] = {
     "head_too_large": Answer(431, "Request header fields too large", True),
     "client_gone": Answer(499, "Client closed the connection", True),
     "too_many_connections": Answer(429, "Too many connections", True, 1),
+    "rate_limited": Answer(429, "Too many requests", False, 1),
     "loop_detected": Answer(508, "Loop detected", False),
     "unknown_method": Answer(501, "Method not implemented", True),
     "unknown_coding": Answer(501, "Transfer coding not implemented", True),
@@ -75,6 +76,8 @@ class LbError(Exception):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+        self.retry_after_s = 0
+        """What the client is told, where it is more than the table has."""
 
     @property
     def answer(self) -> Answer:
@@ -83,6 +86,14 @@ class LbError(Exception):
 
 class RequestError(LbError):
     """The client's request cannot be served as it is; the reason's status is the answer."""
+
+
+class RateLimited(RequestError):
+    """Not now: a limit of requests per time has been reached. ``retry_after_s``: it may be tried again then."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("rate_limited")
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)

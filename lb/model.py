@@ -348,6 +348,14 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most ``burst`` requests at once, and ``rate_per_s`` from then on, on all machines together."""
+
+    rate_per_s: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """match -> action. The first route of a configuration that matches is taken.
 
@@ -375,6 +383,8 @@ class Route:
     body_limit_bytes: int | None = None
     error_style: ErrorStyle = "json"
     scheme: Literal["", "http", "https"] = ""
+    rate_limit: RateLimit | None = None
+    """Of all requests of the route together, whoever sends them."""
 
 
 @dataclass(frozen=True, slots=True)

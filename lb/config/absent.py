@@ -26,19 +26,29 @@ _NAMES = {
     f"{_NOT_YET}: bodies pass through as they are": (
         *("compression", "compress", "encode", "gzip", "deflate", "brotli", "br", "zstd"),
     ),
+    "is written on a route: `{pool: web, rate_limit: 100/s}`": ("ratelimit", "ratelimits", "limitreq", "throttle"),
     _NOT_YET: ("forwardauth", "authrequest", "extauthz", "externalauth"),
     f"{_LATER}: what is forwarded is what the client sent": ("stripprefix", "rewrite"),
     _LATER: (
-        *("ratelimit", "broadcast", "discovery", "breaker", "circuitbreaker", "outlier", "slowstart"),
+        *("broadcast", "discovery", "breaker", "circuitbreaker", "outlier", "slowstart"),
         *("replicas", "autoscale", "autoscaling", "mirror", "basicauth", "cors", "allow", "deny", "mtls", "clientca"),
         *("clientauth", "requestheaders", "responseheaders", "headersup", "headersdown"),
     ),
 }
+_INSIDE = {
+    ("ratelimit", "key"): f"{_LATER}: a rate limit is of all requests of its route together",
+}
+"""What is known elsewhere, and not yet in this section."""
 _REASONS = {name: reason for reason, names in _NAMES.items() for name in names}
 _besides = re.compile(r"[^a-z0-9]")
 
 
-def absence(name: str) -> str:
-    """The end of the sentence about ``name``; empty if it is nothing that we know of. ``HTTP/3``, ``http_3`` and
-    ``enable_http3`` are one name."""
-    return _REASONS.get(_besides.sub("", name.lower()).removeprefix("enable"), "")
+def absence(name: str, section: str = "") -> str:
+    """The end of the sentence about ``name``, as a key of ``section``; empty if it is nothing that we know of. ``HTTP/3``,
+    ``http_3`` and ``enable_http3`` are one name."""
+    plain = _plain(name)
+    return _INSIDE.get((_plain(section), plain), "") or _REASONS.get(plain, "")
+
+
+def _plain(name: str) -> str:
+    return _besides.sub("", name.lower()).removeprefix("enable")

@@ -22,7 +22,7 @@ from lb.config.schema import AccessLogEntry, Schema, StateEntry
 from lb.config.schema_geo import GeoEntry
 from lb.config.schema_listeners import DEFAULT_BINDS, CertificateEntry, ListenerEntry
 from lb.config.schema_pools import BackendEntry, HealthEntry, PoolEntry, RetryEntry
-from lb.config.schema_routes import RedirectEntry, RespondEntry, RouteEntry
+from lb.config.schema_routes import MAX_BURST, RateLimitEntry, RedirectEntry, RespondEntry, RouteEntry
 from lb.config.section import Section
 from lb.config.sticky import sticky_of
 from lb.geo.countries import DEFAULT_NEAREST
@@ -262,7 +262,16 @@ def _route(id: str, entry: RouteEntry) -> model.Route:
         body_limit_bytes=entry.body_limit,
         error_style=entry.error_style,
         scheme=entry.scheme,
+        rate_limit=_rate_limit(entry.rate_limit),
     )
+
+
+def _rate_limit(entry: RateLimitEntry | None) -> model.RateLimit | None:
+    """Without a burst the number in the rate may come at once, as where a limit counts so many in a window."""
+    if entry is None:
+        return None
+    burst = entry.burst or min(max(1, int(entry.rate.number)), MAX_BURST)
+    return model.RateLimit(entry.rate.per_s, burst)
 
 
 def _respond(entry: RespondEntry | None) -> model.Respond | None:

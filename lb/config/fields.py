@@ -101,6 +101,7 @@ Remembered = Annotated[float, Reads(checks.remembered, _quantity(units.DURATION)
 DurationOrZero = Annotated[float, Reads(units.duration_s, _or_variable(_ZERO, _quantity("0", units.DURATION)))]
 SizeOrNone = Annotated[int | None, Reads(checks.size_or_none, _or_variable(_BYTES, _quantity("none", units.SIZE)))]
 Percent = Annotated[float, Reads(units.percent, _quantity(units.PERCENT))]
+RequestRate = Annotated[units.RequestRate, Reads(units.request_rate, _quantity(units.REQUEST_RATE))]
 Rate = Annotated[float, Reads(units.rate_per_s, _quantity(units.RATE))]
 Amount = Annotated[float, Reads(checks.amount, _or_variable({"type": "number", "minimum": 0}))]
 PositiveAmount = Annotated[

@@ -39,6 +39,7 @@ _SECTIONS = {
     "BackendTlsEntry": "`pools.NAME.tls`",
     "RouteEntry": "`routes`, each",
     "RespondEntry": "`routes` `respond`",
+    "RateLimitEntry": "`routes` `rate_limit`",
     "RedirectEntry": "`routes` `redirect`",
     "GeoEntry": "`geo`",
     "StateEntry": "`state`",

@@ -18,6 +18,7 @@ from lb.config.fields import (
     OneOrMany,
     PolicyName,
     RedirectTarget,
+    RequestRate,
     Shorthand,
     SizeOrNone,
     Text,
@@ -28,6 +29,8 @@ from lb.config.fields import (
 )
 from lb.config.section import Section, key, required, setting
 from lb.model import ErrorStyle, Redirect, Respond, Route
+
+MAX_BURST = 1_000_000
 
 
 class RespondEntry(Section):
@@ -44,6 +47,15 @@ class RedirectEntry(Section):
     )
     status: Annotated[int, words("301", "302", "303", "307", "308")] = setting(
         Redirect, "status", "Status of the answer."
+    )
+
+
+class RateLimitEntry(Section):
+    rate: RequestRate = required("Requests that are let through: per second, minute, hour or day.", example="100/s")
+    burst: Annotated[int | None, count(1, MAX_BURST)] = key(
+        "Most of them at once, when none came for a while; by default the number in `rate` (100 of `100/m`), at least 1.",
+        None,
+        example=200,
     )
 
 
@@ -81,6 +93,11 @@ class RouteEntry(Section):
     )
     body_limit: SizeOrNone = setting(
         Route, "body_limit_bytes", "Largest request body, instead of the listener's.", example="1MiB"
+    )
+    rate_limit: Annotated[RateLimitEntry, Shorthand("rate")] | None = key(
+        "Most requests per time, of all clients together, all workers and all machines that share Redis; a rate, or a "
+        "mapping. What is above it is answered 429 with Retry-After.",
+        None,
     )
     error_style: Annotated[ErrorStyle, words("json", "error_only", "text")] = setting(
         Route,

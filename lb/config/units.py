@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -17,6 +17,9 @@ DURATION = rf"{_DECIMAL}(?:ms|s|m|h|d)"
 SIZE = rf"{_DECIMAL}(?:B|[kKMG]B|[KMG]iB)"
 PERCENT = rf"{_DECIMAL}%"
 RATE = rf"{_DECIMAL}/s"
+REQUEST_RATE = rf"{_DECIMAL}/[smhd]"
+MAX_REQUESTS_PER_S = 1_000_000
+_PERIODS = ("s", "m", "h", "d")
 _QUANTITY = re.compile(rf"({_DECIMAL}) ?([A-Za-z%/]*)", re.ASCII)
 
 
@@ -64,6 +67,28 @@ def rate_per_s(value: Any) -> float:
     if unit != "/s":
         raise ValueError(f"a rate needs its unit: {number:g}/s")
     return number
+
+
+class RequestRate(NamedTuple):
+    """``number`` in a period, as it was written."""
+
+    number: float
+    per_s: float
+
+
+def request_rate(value: Any) -> RequestRate:
+    """Of ``100/s``, ``6000/m``, ``1000/h``, ``50/d``."""
+    number, unit = _split(value, "a rate such as 100/s, 6000/m or 1000/h")
+    period = unit.removeprefix("/")
+    if not unit.startswith("/") or period not in _PERIODS:
+        near = next((known for known in _PERIODS if period.lower().removeprefix("r/").startswith(known)), "s")
+        raise ValueError(f"a rate needs its unit, one of /s, /m, /h, /d: {number:.15g}/{near}")
+    rate = number / _SECONDS[period]
+    if not number:
+        raise ValueError(f"`{value}` lets nothing through: a route that answers 403 or 429 is a `respond`")
+    if rate > MAX_REQUESTS_PER_S:
+        raise ValueError(f"`{value}` is too much: at most {MAX_REQUESTS_PER_S}/s")
+    return RequestRate(number, rate)
 
 
 def format_duration(seconds: float) -> str:

@@ -113,7 +113,7 @@ def _hint(schema: type[Section], path: Path, value: Any) -> str:
 
 def _unknown_key(schema: type[Section], path: Path) -> str:
     key = str(path[-1])
-    if reason := absence(key):
+    if reason := absence(key, str(path[-2]) if len(path) > 1 else ""):
         return f"`{key}` {reason}"
     choices = _keys_at(schema, path[:-1])
     near = did_you_mean(key, choices)

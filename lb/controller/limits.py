@@ -1,7 +1,8 @@
-"""Renews this machine's slices of limits (``max_inflight``) that machines share, and looks whether they suffice.
+"""Renews this machine's slices of limits that machines share (``max_inflight``, ``rate_limit``), and looks whether they
+suffice.
 
 One process per machine does so at a time, though two controllers run while one replaces the other. Nobody waits
-for it but requests that find no place, and those wait in their pool's queue.
+for it but requests that find no place at a backend, and those wait in their pool's queue; a rate is refused at once.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from lb.controller.limit_cells import InflightCells, LimitCells, RateCells
 from lb.controller.loads import load_name
-from lb.controller.slice import LimitCells, Slice
-from lb.model import Snapshot
+from lb.controller.slice import Slice
+from lb.model import RateLimit, Route, Snapshot, StoreLoss
+from lb.resilience.gcra import Gcra
+from lb.state.bucket import Bucket
 from lb.state.layout import H_MACHINES, SLOT_READY
 from lb.state.segment import Segment
 from lb.state.store.errors import StoreError
@@ -34,15 +38,19 @@ _AT_ONCE = 50
 _PASSES = 3
 """Ask, give back what was too much, and hear that it was taken."""
 _ACCEPTING = 1
+_FOR_EVER_NS = 1 << 62
+"""Nothing grows before the first slice: that is ours to write."""
 _log = logging.getLogger("lb.store")
 
 
 class Limit(NamedTuple):
-    """One of the configuration: the most, and where its cells are: a backend's column, by name and number."""
+    """One of the configuration: the most, and where its cells are: a column, by name and number. ``rate``: of a route,
+    whose ``burst`` is the most; None: of a backend."""
 
     most: int
     column_name: str
     column: int
+    rate: RateLimit | None = None
 
 
 def limits_of(snapshot: Snapshot) -> dict[str, Limit]:
@@ -54,7 +62,25 @@ def limits_of(snapshot: Snapshot) -> dict[str, Limit]:
                 column_name = f"backend:{pool.id}/{backend.id}"
                 column = snapshot.columns[column_name]
                 found[load_name(pool.id, backend)] = Limit(backend.max_inflight, column_name, column)
+    for route in snapshot.config.routes:
+        rate = route.rate_limit
+        if rate is not None:
+            column_name = f"route:{route.id}"
+            found[rate_name(route, rate)] = Limit(rate.burst, column_name, snapshot.columns[column_name], rate)
     return found
+
+
+def rate_name(route: Route, rate: RateLimit) -> str:
+    """``rate:ROUTE@RATE/s+BURST``: machines where a route has another rate do not add it up. No pool's name has a colon."""
+    return f"rate:{route.id}@{rate.rate_per_s:.9g}/s+{rate.burst}"
+
+
+def _cells_of(limit: Limit, segment: Segment, rule: StoreLoss, clock: Callable[[], int]) -> LimitCells:
+    """SegmentError if the segment lacks the column."""
+    if limit.rate is None:
+        return InflightCells(segment, limit.column, clock())
+    gcra, shared = Gcra(limit.rate.rate_per_s, limit.rate.burst), segment.shared(limit.column)
+    return RateCells(Bucket(segment.fd, limit.column, shared, gcra, rule, _FOR_EVER_NS, clock), clock())
 
 
 class Limits:
@@ -82,26 +108,38 @@ class Limits:
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         wanted = limits_of(snapshot)
-        cells = {name: LimitCells(segment, limit.column) for name, limit in wanted.items()}  # SegmentError, or all
-        self._let_go(wanted, snapshot.columns, is_moved=segment is not self._segment)
+        rule = snapshot.config.state.on_store_loss
+        # SegmentError, or all:
+        cells = {name: _cells_of(one, segment, rule, self._clock) for name, one in wanted.items()}
+        left = self._let_go(wanted, snapshot.columns, is_moved=segment is not self._segment)
         for name, limit in wanted.items():
             self._keep(name, limit, cells[name], snapshot, segment)
+            if limit.column in left:
+                self._slices[name].inherit(left[limit.column])
         self._segment = segment
         self._turn.folder = snapshot.config.state.dir
         self.interval_s = LOOK_S * max(1.0, len(self._slices) / _LIMITS_PER_LOOK)
 
-    def _let_go(self, wanted: Mapping[str, Limit], columns: Mapping[str, int], *, is_moved: bool) -> None:
-        """What is no limit any more leaves when its requests have ended; at once if its cells are another's now."""
+    def _let_go(self, wanted: Mapping[str, Limit], columns: Mapping[str, int], *, is_moved: bool) -> dict[int, float]:
+        """What is no limit any more leaves when its requests have ended; at once if its cells are another's now. A route
+        that has another rate now is not without one until the store has answered: what is left to it, by column."""
         owners = {column: name for name, column in columns.items()}
         limited = {limit.column for limit in wanted.values()}
+        routes = {limit.column_name for limit in wanted.values() if limit.rate is not None}
+        left = {}
         for name in [name for name in self._slices if name not in wanted]:
             limit = self._limits[name]
+            if not is_moved and limit.column_name in routes and columns[limit.column_name] == limit.column:
+                left[limit.column] = self._slices.pop(name).hand_over()
+                del self._limits[name]
+                continue
             is_taken = limit.column in limited or owners.get(limit.column, limit.column_name) != limit.column_name
             if is_moved or is_taken:
                 self._slices.pop(name).drop()
                 del self._limits[name]
             else:
                 self._slices[name].is_leaving = True
+        return left
 
     def _keep(self, name: str, limit: Limit, cells: LimitCells, snapshot: Snapshot, segment: Segment) -> None:
         now_ns, slice = self._clock(), self._slices.get(name)

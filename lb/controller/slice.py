@@ -1,5 +1,8 @@
 """One limit that machines share, as this machine holds its slice of it. Decides; asks nobody, and is given the time.
 
+What it is a limit of, requests in flight or a rate, is known by its cells (``lb.controller.limit_cells``): how much is in
+use whatever anybody says, and how much is wanted.
+
 What is in force stands in the segment, where workers read it with every claim. It is raised only by an answer of the
 store, and lowered here first: the smaller number is written, then what is in flight is read, and only then the store
 is told. A worker counts its claim first and reads the limit after, so one of the two always sees the other.
@@ -7,13 +10,9 @@ is told. A worker counts its claim first and reads the limit after, so one of th
 
 from __future__ import annotations
 
-from typing import Any
-
-from gevent.monkey import get_original
-
+from lb.controller.limit_cells import LimitCells
 from lb.model import StoreLoss
-from lb.state.layout import SH_FULL_NS, SH_SLICE, SH_SLICE_LOST, SH_SLICE_UNTIL_NS
-from lb.state.segment import Segment
+from lb.state.layout import SH_SLICE, SH_SLICE_LOST, SH_SLICE_UNTIL_NS
 from lb.state.store.slices import Grant, Renewal
 
 MS = 1_000_000
@@ -24,29 +23,8 @@ INTERVAL_NS = 500 * MS
 HURRIED_NS = 250 * MS
 """While somebody has less than it wants."""
 GAP_NS = 10 * MS
-RECENT_NS = 60 * MS
-"""So long somebody who found no place is taken to want one still: who waits looks every 20 ms."""
 NEVER_NS, OVER_NS = 0, 1
 """Ends of a slice: none was ever held; there was one, or there is no store to ask."""
-
-
-class LimitCells:
-    """The cells of one limited backend."""
-
-    def __init__(self, segment: Segment, column: int) -> None:
-        self.shared = segment.shared(column)
-        self._inflight = segment.inflight_view(column)
-        self._fence: Any = get_original("_thread", "allocate_lock")()
-
-    def inflight(self) -> int:
-        """All claims that were made before the cells' last change was seen (``LivePool._reserve``)."""
-        self._fence.acquire(False)
-        self._fence.release()
-        return sum(self._inflight)
-
-    def reset(self) -> None:
-        for cell in (SH_SLICE_UNTIL_NS, SH_SLICE, SH_SLICE_LOST):
-            self.shared[cell] = 0
 
 
 class Slice:
@@ -68,9 +46,7 @@ class Slice:
         self._others_starve = False
         self._told = 0
         self._asked_ns = now_ns - INTERVAL_NS
-        self._is_start = False
-        self._peaks = (0, 0)
-        self._peak_ns = now_ns
+        self._is_start = self._is_inherited = False
         if cells.shared[SH_SLICE_UNTIL_NS] > now_ns + HOLDS_NS:  # of an earlier boot
             cells.reset()
 
@@ -92,28 +68,26 @@ class Slice:
         self.cells.reset()
         self._is_asking, self.has_left = False, True
 
+    def hand_over(self) -> float:
+        """To another limit in the same cells, which are its own from here on: the share of the whole that is in force."""
+        self._is_asking, self.has_left = False, True
+        return self.cells.shared[SH_SLICE] / self.limit
+
+    def inherit(self, share: float) -> None:
+        """What is in force stays so until its end, in units of this limit. The store has not heard of them."""
+        self.cells.put({SH_SLICE: int(share * self.limit)})
+        self._is_inherited = True
+
     # --- what the machine wants
 
     def look(self, now_ns: int, machines: int) -> None:
-        """Remember how much is in flight, and say what holds without the store. ``machines`` 0: not known."""
-        inflight = self.cells.inflight()
-        if now_ns - self._peak_ns > RECENT_NS:
-            self._peaks, self._peak_ns = (inflight, self._peaks[0]), now_ns
-        elif inflight > self._peaks[0]:
-            self._peaks = (inflight, self._peaks[1])
+        """Remember how much is asked for, and say what holds without the store. ``machines`` 0: not known."""
+        self.cells.look(now_ns, self.limit)
         if machines:
-            lost = max(1, self.limit // machines)
-            if self.cells.shared[SH_SLICE_LOST] != lost:
-                self.cells.shared[SH_SLICE_LOST] = lost
+            self.cells.divide(self.limit, machines)
 
     def wanted(self, now_ns: int) -> int:
-        """Who found no place wants as much as is fair; others what they had lately, and a quarter more."""
-        if self.is_leaving:
-            return 0
-        if 0 <= now_ns - self.cells.shared[SH_FULL_NS] < RECENT_NS:
-            return self.limit
-        peak = max(self._peaks)
-        return min(self.limit, peak + peak // 4)
+        return 0 if self.is_leaving else self.cells.wanted(now_ns, self.limit)
 
     def is_due(self, now_ns: int) -> bool:
         if self.has_left:
@@ -122,7 +96,7 @@ class Slice:
         if since_ns < 0:
             return False
         held = self.cells.shared[SH_SLICE]
-        if self._others_starve and self._recorded > max(held, self.cells.inflight()):
+        if self._others_starve and self._recorded > max(held, self.cells.in_use()):
             return True
         wanted = self.wanted(now_ns)
         if since_ns >= GAP_NS and (self.has_news or wanted > max(held, self._told)):
@@ -141,26 +115,27 @@ class Slice:
             self._start(until_ns, now_ns)
         else:
             self._lower()
-        inflight = self.cells.inflight()
+        in_use = self.cells.in_use()
         self._asked_ns, self._is_asking, self.has_news = now_ns, True, False
         self._told = self.wanted(now_ns)
-        age_ms = -1 if self._is_start else (now_ns + HOLDS_NS - until_ns) // MS
-        limit = 0 if self.is_leaving and not inflight else self.limit
-        return Renewal(self.name, limit, max(shared[SH_SLICE], inflight), self._told, age_ms)
+        age_ms = -1 if self._is_start or self._is_inherited else (now_ns + HOLDS_NS - until_ns) // MS
+        limit = 0 if self.is_leaving and not in_use else self.limit
+        held = max(shared[SH_SLICE], in_use)
+        return Renewal(self.name, limit, held, self._told, age_ms, self.cells.given_back(), self.cells.fill_ms)
 
     def _start(self, until_ns: int, now_ns: int) -> None:
         """Nothing that the store gave holds. What workers may do without it is in force, and becomes the slice."""
         shared = self.cells.shared
         if self.is_leaving or self.on_store_loss == "closed" or until_ns == NEVER_NS:
-            shared[SH_SLICE] = 0
+            self.cells.put({SH_SLICE: 0})
         else:
-            shared[SH_SLICE] = min(shared[SH_SLICE_LOST] or self.limit, self.limit)
-            shared[SH_SLICE_UNTIL_NS] = now_ns + HOLDS_NS
+            slice = min(shared[SH_SLICE_LOST] or self.limit, self.limit)
+            self.cells.put({SH_SLICE: slice, SH_SLICE_UNTIL_NS: now_ns + HOLDS_NS})
 
     def _lower(self) -> None:
         most = 0 if self.is_leaving else self.limit if self._target is None else min(self.limit, self._target)
         if self.cells.shared[SH_SLICE] > most:
-            self.cells.shared[SH_SLICE] = most
+            self.cells.put({SH_SLICE: most})
 
     def finish(self, grant: Grant | None, sent_ns: int) -> None:
         """The store's answer to what ``begin(sent_ns)`` said; None: it had heard of a later one. Too late for cells
@@ -168,14 +143,13 @@ class Slice:
         if grant is None or not self._is_asking:
             self.failed()
             return
-        self._is_asking = False
+        self._is_asking = self._is_inherited = False
         self._target, self._recorded, self._others_starve = grant.target, grant.slice, grant.others_starve
         if self.is_leaving:
             self._finish_leaving(grant)
             return
-        shared = self.cells.shared
-        shared[SH_SLICE] = min(grant.slice, grant.target)
-        shared[SH_SLICE_UNTIL_NS] = sent_ns + HOLDS_NS
+        slice = min(grant.slice, grant.target)
+        self.cells.put({SH_SLICE: slice, SH_SLICE_UNTIL_NS: sent_ns + HOLDS_NS}, grant.credit)
 
     def _finish_leaving(self, grant: Grant) -> None:
         if not grant.slice:
@@ -184,10 +158,10 @@ class Slice:
     def failed(self) -> None:
         """No answer. The store may have taken it or not: what is in force is no more than either."""
         if self._is_asking and self._is_start:
-            self.cells.shared[SH_SLICE_UNTIL_NS] = OVER_NS
+            self.cells.put({SH_SLICE_UNTIL_NS: OVER_NS})
         self._is_asking = False
 
     def has_no_store(self) -> None:
         """Nobody can be asked: workers need not wait for a first slice."""
         if self.cells.shared[SH_SLICE_UNTIL_NS] == NEVER_NS:
-            self.cells.shared[SH_SLICE_UNTIL_NS] = OVER_NS
+            self.cells.put({SH_SLICE_UNTIL_NS: OVER_NS})

@@ -24,6 +24,7 @@ from lb.state.layout import (
     C_LOAD_REPORTS_JUNK,
     C_POLICY_FAILURES,
     C_POLICY_FALLBACKS,
+    C_RATE_LIMITED,
     C_RESET,
     C_RETRIES,
     C_REUSES,
@@ -129,4 +130,5 @@ def _routes(routes: Sequence[Counted]) -> Iterator[Family]:
     yield rows.inflight("lb_route_inflight", "Requests to pools under way now")
     yield rows.split("lb_route_bytes_total", "Bytes of bodies from (in) and to (out) clients", "direction", DIRECTIONS)
     yield rows.counter("lb_client_aborts_total", "Requests whose client left before the end", C_CLIENT_GONE)
+    yield rows.counter("lb_rate_limited_total", "Requests that the route's rate limit refused", C_RATE_LIMITED)
     yield rows.counter("lb_answers_aborted_total", "Answers that a backend broke off in their middle", C_ABORTED)

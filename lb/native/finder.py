@@ -27,11 +27,11 @@ COMPILED = (
     "lb.policies.power_of_two", "lb.policies.random", "lb.policies.ip_hash", "lb.policies.adaptive",
     "lb.policies.consistent_hash", "lb.policies.slots", "lb.policies.ring", "lb.policies.contract_hash",
     "lb.policies.maglev", "lb.policies.rendezvous", "lb.policies.bounded", "lb.policies.tables",
-    "lb.policies.sticky_round_robin", "lb.resilience.outlier", "lb.state.tickets", "lb.state.clients",
+    "lb.policies.sticky_round_robin", "lb.resilience.gcra", "lb.resilience.outlier", "lb.state.bucket", "lb.state.tickets", "lb.state.clients",
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.eligible", "lb.proxy.exchange",
     "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.load_reports", "lb.proxy.local", "lb.proxy.member",
-    "lb.proxy.pool", "lb.proxy.regions", "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve",
+    "lb.proxy.pool", "lb.proxy.rate_limit", "lb.proxy.regions", "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve",
     "lb.proxy.sticky", "lb.proxy.stream",
     "lb.proxy.upload", "lb.proxy.waiting",
 )  # fmt: skip

@@ -85,6 +85,8 @@ class Core:
         """The answer to a routed request. LbError says why there is none (see ``error``)."""
         live = exchange.route
         assert live is not None
+        if live.limit is not None:
+            live.limit.admit()
         if live.pool is not None:
             exchange.policy = policy = self._policy(live, exchange.head)
             answer = forward(exchange, live.pool, policy)
@@ -110,7 +112,8 @@ class Core:
         """What the client is told about an error, in the style of the route it took."""
         exchange.reason = reason = error.reason if error.reason in REASONS else "internal_error"
         style: ErrorStyle = exchange.route.route.error_style if exchange.route else "json"
-        return error_answer(reason, style, exchange.told_id)
+        retry_after_s = 0 if isinstance(error, Expired) else error.retry_after_s
+        return error_answer(reason, style, exchange.told_id, retry_after_s)
 
     def count(self, exchange: Exchange) -> None:
         """Counts a request whose answer is about to be sent, exactly once and before ``record``: whoever gets an answer

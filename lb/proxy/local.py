@@ -56,8 +56,9 @@ def _error_body(reason: str, style: ErrorStyle) -> bytes:
     return json.dumps({"error": text, "reason": reason, "request_id": "%s"}).encode()
 
 
-def error_answer(reason: str, style: ErrorStyle, request_id: bytes) -> Answer:
-    """What a client is told; the reason and the request id are in the fields whatever the style."""
+def error_answer(reason: str, style: ErrorStyle, request_id: bytes, retry_after_s: int = 0) -> Answer:
+    """What a client is told; the reason and the request id are in the fields whatever the style. ``retry_after_s``: if it
+    is more than the reason's."""
     known = REASONS[reason]
     body = _error_body(reason, style)
     if style == "json":
@@ -66,7 +67,7 @@ def error_answer(reason: str, style: ErrorStyle, request_id: bytes) -> Answer:
     if known.status == 405:
         extra += b"Allow: %b\r\n" % ALLOWED
     if known.retry_after_s:
-        extra += b"Retry-After: %d\r\n" % known.retry_after_s
+        extra += b"Retry-After: %d\r\n" % max(known.retry_after_s, retry_after_s)
     content_type = "text/plain; charset=utf-8" if style == "text" else "application/json"
     head = _head(known.status, content_type) + extra + date_line() + b"Content-Length: %d\r\n" % len(body)
     answer = Answer(known.status, head, LENGTH, body)

@@ -12,6 +12,7 @@ from lb.proxy.cells import Cells
 from lb.proxy.exchange import Exchange
 from lb.proxy.local import local_answer, redirect, respond
 from lb.proxy.pool import LivePool
+from lb.proxy.rate_limit import RouteLimit
 from lb.proxy.router import query_values
 
 Local = Callable[[Exchange], Answer]
@@ -19,7 +20,8 @@ Local = Callable[[Exchange], Answer]
 
 @dataclass(frozen=True, eq=False)
 class LiveRoute:
-    """Either ``pool`` or ``local`` is set. ``policy``: what is picked by unless ``?algo=`` says otherwise."""
+    """Either ``pool`` or ``local`` is set. ``policy``: what is picked by unless ``?algo=`` says otherwise. ``limit``: what is
+    asked before anything else."""
 
     route: Route
     cells: Cells
@@ -27,6 +29,7 @@ class LiveRoute:
     local: Local | None
     policy: str
     upgrades: frozenset[bytes]
+    limit: RouteLimit | None = None
 
     def algo_named(self, head: RequestHead) -> str | None:
         """The policy that ``?algo=`` names, if the request has one."""

@@ -116,6 +116,18 @@ SH_OTHERS: Final = SHARED_CELLS - 1
 """Requests that other machines have in flight there, as they last said; written by the controller. Right before the
 INFLIGHT cells, so that a load is one sum (``Segment.load_view``)."""
 
+# The SHARED cells of a route with a rate limit; SH_SLICE to SH_FULL_NS are as above, of its ``burst`` units
+SR_TURN: Final = 0
+"""Which of the buckets is in use, modulo their number; only grows."""
+SR_BUCKETS: Final = 1
+"""Two cells for each of ``lb.state.locks.BUCKETS``: CLOCK_MONOTONIC of its last change (0: never used), and the tokens it had
+then, in billionths. Changed only under the bucket's lock, in this order; read in the other one without."""
+SR_ASKED: Final = 7
+"""Requests that have asked, let through or not; changed under the lock."""
+SR_MACHINES: Final = 8
+"""How many divide the rate behind the end of their slices; 0: nobody has said, it is this machine's. Written by the
+controller."""
+
 COUNTER_CELLS: Final = 64
 # Both attempt columns (backend:*) and request columns (route:*, pool:*, algo:*)
 C_COUNT: Final = 0
@@ -134,6 +146,8 @@ C_DURATION_US: Final = 15
 C_BUCKETS: Final = 16
 C_CLIENT_GONE: Final = 48
 C_ABORTED: Final = 49
+C_RATE_LIMITED: Final = 52
+"""Of a route: requests that its rate limit refused."""
 # Only pool columns
 C_POLICY_FAILURES: Final = 60
 C_POLICY_FALLBACKS: Final = 61

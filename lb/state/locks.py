@@ -23,6 +23,9 @@ GROW_BYTE = (1 << 40) + 0
 REPLACE_BYTE = (1 << 40) + 1
 _SLOT_BYTES = 1 << 41
 _COLUMN_BYTES = 1 << 42
+_BUCKET_BYTES = 1 << 43
+BUCKETS = 3
+"""Of a rate, of which one is in use: two processes may be stopped while they hold one, and others still go on."""
 
 
 def slot_byte(slot: int) -> int:
@@ -33,6 +36,11 @@ def slot_byte(slot: int) -> int:
 def column_byte(column: int) -> int:
     """Guards what of a column's SHARED cells is changed by read-modify-write: its cursor."""
     return _COLUMN_BYTES + column
+
+
+def bucket_byte(column: int, which: int) -> int:
+    """Guards one of a column's BUCKETS; ``which`` BUCKETS: who says which of them is in use."""
+    return _BUCKET_BYTES + (BUCKETS + 1) * column + which
 
 
 def try_lock(fd: int, byte: int) -> bool:

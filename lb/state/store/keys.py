@@ -32,6 +32,7 @@ TABLE = (
     Documented("{P}:inflight:MACHINE", "hash", "3 s", "POOL/BACKEND -> requests that machine has in flight there; zeros left out"),
     Documented("{P}:order:POOL:POLICY:DIGEST", "hash", "1 day", "A round robin order (of a region's clients: POLICY is `round_robin@REGION`), DIGEST is of its members and cycle: `ticket` next (whole cycles left out), `version` counts the changes, `by MACHINE` its last run"),
     Documented("{P}:limit:POOL/BACKEND@PLACE", "hash", "10 s", "MACHINE -> `slice renewed wanted holds since sequence`: its share of a `max_inflight`"),
+    Documented("{P}:limit:rate:ROUTE@RATE/s+BURST", "hash", "10 s, or until it would be full", "The same for a `rate_limit`, in units of its burst; `+` -> `tokens at`: what units that nobody holds have saved, in billionths of a request"),
     Documented("{P}:operator", "hash", "for good", "POOL/BACKEND -> what operators changed, as JSON"),
     Documented("{P}:operator:generation", "string", "for good", "Counts those changes"),
     Documented("{P}:lease:NAME", "string", "its lease", "Who does NAME for all machines, with its fencing token"),

@@ -1,10 +1,16 @@
 -- Renews one machine's slices of limits that machines share. One script, because what is granted must be what no
 -- other entry holds in that very moment.
 --
--- KEYS  1: born; 2, 3, ...: a hash per limit, MACHINE -> `slice renewed wanted holds since sequence`
--- ARGV  machine, channel, sequence; then for each limit: its name, limit (0: leave), held, wanted, age in ms or -1
+-- KEYS  1: born; 2, 3, ...: a hash per limit, MACHINE -> `slice renewed wanted holds since sequence`, and of a rate
+--       `+` -> `tokens at`: those of units that nobody holds, in billionths, and when that was
+-- ARGV  machine, channel, sequence; then for each limit: its name, limit (0: leave), held, wanted, age in ms or -1,
+--       tokens given back, ms until it is full (0: there are no tokens)
 -- Reply number of entries dropped because nobody understands them; then for each limit: granted, target, whether
---       another machine wants more than it has. granted -1: this came later than what was sent after it, and was ignored.
+--       another machine wants more than it has, tokens for what is new. granted -1: this came later than what was sent
+--       after it, and was ignored.
+--
+-- Tokens come into being only where units are held, with time; here they are kept and handed on with units, never more
+-- than units are free. What is lost on the way is lost.
 --
 -- held: what the machine may have in flight whatever we say; recorded before anything is granted. age: since it sent
 -- the last renewal that we answered, while that still holds.
@@ -12,6 +18,7 @@ local LIVE_MS = 2000
 local FREEZE_MS = 2000 -- longer than anything that was granted holds
 local SKEW_MS = 1000
 local HASH_LIFE_MS = 10000
+local TOKEN, FREE = 1e9, '+'
 local TURNS_MS, SHORTEST_TURN_MS, LONGEST_TURN_MS = 2000, 100, 500
 
 local me, channel, sequence = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -62,16 +69,19 @@ local function store(key, entry)
     entry.slice, entry.renewed, entry.wanted, entry.holds and 1 or 0, entry.since, entry.sequence))
 end
 
+-- Returns the entries by machine, and of what is free the text.
 local function entries(key)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then -- not a hash: nobody could ever renew here
     redis.call('DEL', key)
     fields = {''}
   end
-  local found = {}
+  local found, free = {}, nil
   for i = 1, #fields, 2 do
     local entry = fields[i + 1] and parsed(fields[i + 1])
-    if entry then
+    if fields[i] == FREE then
+      free = fields[i + 1]
+    elseif entry then
       entry.name = fields[i]
       if entry.renewed > now then -- our clock was put back
         entry.renewed = now
@@ -83,7 +93,21 @@ local function entries(key)
       dropped, born = dropped + 1, freeze(run)
     end
   end
-  return found
+  return found, free
+end
+
+-- Tokens of what is free. Where nothing is kept, nobody has used it for as long as it takes to fill, if we would know.
+local function free_tokens(text, live, limit, fill)
+  local tokens, at = string.match(text or '', '^(%d+) (%d+)$')
+  if tokens and #tokens <= 16 and #at <= 16 then return tonumber(at) >= born and tonumber(tokens) or 0 end
+  if next(live) == nil and now - born >= fill + FREEZE_MS then return limit * TOKEN end
+  return 0
+end
+
+local function keep_tokens(key, tokens, free, fill)
+  tokens = math.max(0, math.min(tokens, free * TOKEN))
+  redis.call('HSET', key, FREE, string.format('%.0f %.0f', tokens, now))
+  redis.call('PEXPIRE', key, math.max(HASH_LIFE_MS, fill + FREEZE_MS))
 end
 
 -- What each should have: no more than it wants, nobody less than an equal part unless it wants less (max-min
@@ -178,17 +202,20 @@ local function distrust(key, live)
   end
 end
 
-local function renew(key, name, limit, held, wanted, age)
-  local live = entries(key)
+local function renew(key, name, limit, held, wanted, age, credit, fill)
+  local live, text = entries(key)
   local before = live[me]
-  if before and before.sequence > sequence and now - before.renewed <= LIVE_MS then return -1, 0, 0 end
+  if before and before.sequence > sequence and now - before.renewed <= LIVE_MS then return -1, 0, 0, 0 end
   if age >= 0 and (not before or now - before.renewed > age + SKEW_MS) then distrust(key, live) end
+  local tokens = fill > 0 and free_tokens(text, live, math.max(limit, held), fill) or 0
+  if before and before.sequence < sequence then tokens = tokens + credit end
   local others, freed, starve = others_of(key, live, limit)
   local had = before and before.slice or 0
   if limit == 0 then
     redis.call('HDEL', key, me)
+    if fill > 0 then keep_tokens(key, tokens, math.huge, fill) end
     if starve and had > 0 then redis.pcall('PUBLISH', channel, 'limit ' .. name) end
-    return 0, 0, 0
+    return 0, 0, 0, 0
   end
   local mine = {name = me, slice = held, renewed = now, wanted = math.min(wanted, limit),
                 holds = before ~= nil and before.holds, since = before and before.since or now, sequence = sequence}
@@ -202,19 +229,25 @@ local function renew(key, name, limit, held, wanted, age)
   if holds ~= mine.holds then mine.holds, mine.since = holds, now end
   store(key, mine)
   redis.call('PEXPIRE', key, HASH_LIFE_MS)
+  local new = 0
+  if fill > 0 then
+    tokens = math.min(tokens, math.max(0, limit - others - held) * TOKEN)
+    new = math.min(tokens, (mine.slice - held) * TOKEN)
+    keep_tokens(key, tokens - new, limit - others - mine.slice, fill)
+  end
   freed = freed + math.max(0, had - mine.slice)
   if (starve and freed > 0) or (mine.wanted > mine.slice and not starved) then
     redis.pcall('PUBLISH', channel, 'limit ' .. name)
   end
-  return mine.slice, mine.target, starve and 1 or 0
+  return mine.slice, mine.target, starve and 1 or 0, new
 end
 
 local reply = {0}
 for i = 2, #KEYS do
-  local at = 4 + (i - 2) * 5
-  local granted, target, starve = renew(KEYS[i], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]),
-    tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]))
-  reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = granted, target, starve
+  local at = 4 + (i - 2) * 7
+  local said = {}
+  for j = 1, 6 do said[j] = tonumber(ARGV[at + j]) end
+  for _, number in ipairs({renew(KEYS[i], ARGV[at], unpack(said))}) do reply[#reply + 1] = number end
 end
 reply[1] = dropped
 return reply

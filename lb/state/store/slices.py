@@ -22,7 +22,8 @@ class Renewal:
     """``held``: the most that this machine may have in flight whatever the answer is, already in force here.
 
     ``age_ms``: since it sent the last renewal that was answered; -1 when what was granted then holds no longer.
-    ``limit`` 0 gives everything back.
+    ``limit`` 0 gives everything back. ``credit``: tokens of units given up, in billionths; ``fill_ms``: how long it
+    takes until units that nobody uses have all their tokens, 0 where they have none.
     """
 
     name: str
@@ -30,15 +31,18 @@ class Renewal:
     held: int
     wanted: int
     age_ms: int
+    credit: int = 0
+    fill_ms: int = 0
 
 
 class Grant(NamedTuple):
     """``slice`` holds from the moment the renewal was *sent*; never less than what was held. ``target``: what it
-    should be, once the others have given back or we have."""
+    should be, once the others have given back or we have. ``credit``: tokens that come with what is new."""
 
     slice: int
     target: int
     others_starve: bool
+    credit: int = 0
 
 
 class Answer(NamedTuple):
@@ -54,7 +58,9 @@ def renew(client: Any, keys: Keys, machine: str, sequence: int, renewals: Sequen
     named = [keys.born, *(keys.limit(one.name) for one in renewals)]
     args: list[str | int] = [machine, keys.news, sequence]
     for one in renewals:
-        args += [one.name, one.limit, one.held, one.wanted, one.age_ms]
+        args += [one.name, one.limit, one.held, one.wanted, one.age_ms, one.credit, one.fill_ms]
     dropped, *numbers = (int(number) for number in SCRIPT(client, named, args))
-    triples = zip(*[iter(numbers)] * 3, strict=True)
-    return Answer([None if had == _LATE else Grant(had, aim, bool(rest)) for had, aim, rest in triples], dropped)
+    fours = zip(*[iter(numbers)] * 4, strict=True)
+    return Answer(
+        [None if had == _LATE else Grant(had, aim, bool(rest), new) for had, aim, rest, new in fours], dropped
+    )

@@ -36,11 +36,14 @@ WORKERS = 2
 TICK_MS = 15
 LONGEST_REQUEST_MS = 400
 """Below the half second between the end of a slice and its next holder."""
-COLUMN = "backend:web/b"
 
 
 class World:
     """``run`` lets ``now_ms`` pass; ``peak`` is the most that was ever in flight on all machines."""
+
+    @staticmethod
+    def machine(world: World, name: str, boot_ms: int) -> Machine:
+        return Machine(world, name, boot_ms)
 
     def __init__(self, store: SlicesStore, folder: Path, random: Random, limit: int, rule: StoreLoss) -> None:
         self.store = store
@@ -55,7 +58,7 @@ class World:
         self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._main = getcurrent()
-        self.machines = [Machine(self, f"m{i}", (i + 1) * 1_000_000) for i in range(3)]
+        self.machines = [self.machine(self, f"m{i}", (i + 1) * 1_000_000) for i in range(3)]
 
     @property
     def inflight(self) -> int:
@@ -110,7 +113,7 @@ class Machine:
         pool = Pool("web", (Backend("b", host="127.0.0.1", port=1, max_inflight=limit),))
         (self.world.folder / self.name).mkdir(exist_ok=True)
         state = State(str(self.world.folder / self.name), redis="x", on_store_loss=self.world.rule)
-        return Snapshot(1, Config("", (), (pool,), (), state), "", {COLUMN: 0})
+        return Snapshot(1, Config("", (), (pool,), (), state), "", {"backend:web/b": 0})
 
     def _new_part(self) -> Limits:
         part = Limits(self, self.clock)  # type: ignore[arg-type]

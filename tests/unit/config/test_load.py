@@ -19,6 +19,7 @@ from lb.model import (
     ListenerTimeouts,
     Pool,
     PoolTimeouts,
+    RateLimit,
     Redirect,
     Respond,
     Retry,
@@ -135,6 +136,22 @@ def test_large_routes(tmp_path: Path) -> None:
     assert routes[3].redirect == Redirect("https://{host}/new", 308)
     assert [route.action for route in routes] == ["pool", "pool", "pool", "redirect", "health", "respond"]
     assert routes[5].respond == Respond(404, "nothing\nhere\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("100/s", RateLimit(100.0, 100)),
+        ("600/m", RateLimit(10.0, 600)),
+        ("0.5/s", RateLimit(0.5, 1)),
+        ("2.9/s", RateLimit(2.9, 2)),
+        ("3000000000/h", RateLimit(3e9 / 3600, 1_000_000)),
+        ("{rate: 100/s, burst: 200}", RateLimit(100.0, 200)),
+    ],
+)
+def test_a_burst_is_the_number_in_the_rate_where_there_is_none(tmp_path: Path, limit: str, expected: RateLimit) -> None:
+    routes = loaded(tmp_path, SMALLEST + f"routes: [{{pool: web, rate_limit: {limit}}}]\n").routes
+    assert routes[0].rate_limit == expected
 
 
 def test_names_of_routes_do_not_depend_on_their_place(tmp_path: Path) -> None:

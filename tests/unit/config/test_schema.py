@@ -74,7 +74,7 @@ def test_every_key_is_described() -> None:
 
 
 def test_examples_in_the_documentation_are_valid(tmp_path: Path) -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
     write_pair(tmp_path, "shop")
     for text in EXAMPLES:
         assert examined(tmp_path, text).problems == ()

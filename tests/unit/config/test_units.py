@@ -52,3 +52,19 @@ def test_what_is_no_size(value: object) -> None:
 def test_a_duration_that_is_shown_reads_as_itself(milliseconds: int) -> None:
     shown = units.format_duration(milliseconds / 1000)
     assert units.duration_s(shown) == milliseconds / 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "per_s"),
+    [("100/s", 100, 100), ("6000/m", 6000, 100), ("1.5/s", 1.5, 1.5), ("7200/h", 7200, 2), ("1 /d", 1, 1 / 86400)],
+)
+def test_rates_of_requests(text: str, number: float, per_s: float) -> None:
+    assert units.request_rate(text) == pytest.approx((number, per_s))
+
+
+@pytest.mark.parametrize(
+    "value", ["100", 100, "100/", "/s", "s", "1/w", "-1/s", "0/m", "1e6/s", "1000001/s", None, True]
+)
+def test_what_is_no_rate_of_requests(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        units.request_rate(value)

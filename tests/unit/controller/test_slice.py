@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lb.controller.slice import HOLDS_NS, HURRIED_NS, INTERVAL_NS, MS, NEVER_NS, OVER_NS, RECENT_NS, LimitCells, Slice
+from lb.controller.limit_cells import RECENT_NS, InflightCells
+from lb.controller.slice import HOLDS_NS, HURRIED_NS, INTERVAL_NS, MS, NEVER_NS, OVER_NS, Slice
 from lb.model import StoreLoss
 from lb.state.layout import SH_FULL_NS, SH_SLICE, SH_SLICE_LOST, SH_SLICE_UNTIL_NS
 from lb.state.store.slices import Grant, Renewal
@@ -21,7 +22,7 @@ class One:
         self.cells = self.segment.shared(0)
         self.cells[SH_SLICE_UNTIL_NS], self.cells[SH_SLICE] = until_ns, held
         self.now_ns = NOW_NS
-        self.slice = Slice("web/b", 10, LimitCells(self.segment, 0), rule, self.now_ns)  # type: ignore[arg-type]
+        self.slice = Slice("web/b", 10, InflightCells(self.segment, 0, NOW_NS), rule, self.now_ns)  # type: ignore[arg-type]
 
     def work(self, requests: int) -> None:
         self.segment.inflight_view(0)[0] = requests
@@ -222,7 +223,7 @@ def test_in_another_segment_it_begins_when_the_workers_are_there_and_late_answer
     one.renew(4, 4)
     one.slice.begin(one.now_ns)
     new = FakeSegment()
-    one.slice.move_to(LimitCells(new, 0), one.now_ns)  # type: ignore[arg-type]
+    one.slice.move_to(InflightCells(new, 0, one.now_ns), one.now_ns)  # type: ignore[arg-type]
     one.slice.finish(Grant(4, 4, False), one.now_ns)
     assert new.shared(0)[SH_SLICE_UNTIL_NS] == NEVER_NS
     one.pass_ms(1000)

@@ -16,6 +16,7 @@ from lb.state.layout import (
     C_CONNECT_FAILED,
     C_COUNT,
     C_DURATION_US,
+    C_RATE_LIMITED,
     C_RETRIES,
     C_REUSES,
     C_STATUS,
@@ -79,6 +80,7 @@ def test_every_cell_has_its_name(tmp_path: Path) -> None:
         slot.counters(backend)[cell] = count
     slot.counters(route)[C_CLIENT_GONE] = 4
     slot.counters(route)[C_BYTES_OUT] = 5
+    slot.counters(route)[C_RATE_LIMITED] = 12
     slot.counters(columns["pool:web"])[C_RETRIES] = 6
     slot.counters(columns["worker"])[W_ACCEPTED] = 7
     slot.segment.inflight_view(columns["worker"])[slot.index] = 8
@@ -90,6 +92,7 @@ def test_every_cell_has_its_name(tmp_path: Path) -> None:
     assert seen["lb_backend_errors_total"]["web", "b0", "connect"] == 2
     assert seen["lb_backend_connections_total"]["web", "b0", "reused"] == 3
     assert seen["lb_client_aborts_total"]["r0",] == 4
+    assert seen["lb_rate_limited_total"]["r0",] == 12
     assert seen["lb_route_bytes_total"]["r0", "out"] == 5
     assert seen["lb_retries_total"]["web",] == 6
     assert seen["lb_connections_accepted_total"][()] == 7
