@@ -255,7 +255,12 @@ class Member:
                 self._next_address += 1
                 last = error
         else:
-            raise last
+            try:
+                raise last
+            finally:
+                del (
+                    last
+                )  # it knows this frame: only the collector, which comes late, would free the two and the request
         self.counters[C_CONNECTS] += 1
         if self._tls is None:
             return BackendConnection(sock, self._hub, self, address)

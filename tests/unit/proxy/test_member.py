@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -145,6 +147,20 @@ def test_a_connect_has_no_more_time_than_the_request(deadline: Deadline) -> None
         member = member_of(Backend("b", host="127.0.0.1", port=port), timeouts=PoolTimeouts(connect_s=60.0))
         member.checkout(deadline, started + 0.02, fresh_only=False)
     assert monotonic() - started < 5.0
+
+
+def test_a_refused_connect_leaves_nothing_for_the_collector(deadline: Deadline) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        member = at(gone)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            with suppress(AttemptError):
+                checkout(member, deadline)
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
 
 
 def test_a_refused_connect_is_told_to_all_workers(deadline: Deadline) -> None:
