@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from itertools import count
 from random import Random
 
@@ -13,6 +16,7 @@ from lb.model import Backend, CustomPolicy
 IMPORT_S, BUILD_S, PICK_S = 20.0, 5.0, 1.0
 """Of processor time: a check may wait longer than a worker, and a machine that checks may be slow."""
 PICKS = 20
+_STDOUT, _STDERR = 1, 2
 
 
 class _Context:
@@ -41,6 +45,28 @@ class _Context:
 
 def mistakes_of(custom: CustomPolicy, members: Sequence[Backend]) -> Iterator[str]:
     """The first thing that is wrong with it, if anything is."""
+    with _unheard():
+        mistake = _mistake(custom, members)
+    if mistake:
+        yield mistake
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What it prints goes nowhere: the output of whoever checks may be an answer that another process reads."""
+    with open(os.devnull, "w") as nowhere, ExitStack() as stack:
+        for stream, fd in ((sys.stdout, _STDOUT), (sys.stderr, _STDERR)):
+            with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+                stream.flush()
+                kept = os.dup(fd)
+                stack.callback(os.close, kept)
+                stack.callback(os.dup2, kept, fd)
+                os.dup2(nowhere.fileno(), fd)
+        with redirect_stdout(nowhere), redirect_stderr(nowhere):
+            yield
+
+
+def _mistake(custom: CustomPolicy, members: Sequence[Backend]) -> str:
     bounds = Bounds()
     step = "it cannot be imported"
     try:
@@ -56,11 +82,11 @@ def mistakes_of(custom: CustomPolicy, members: Sequence[Backend]) -> Iterator[st
             i = bounds.call(PICK_S, pick, ctx)
             if type(i) is not int or i not in eligible:
                 shown = bounds.text_of(PICK_S, i)[:60]
-                yield f"its pick returned {shown}, which is no position among the {len(eligible)} eligible ones"
-                return
+                return f"its pick returned {shown}, which is no position among the {len(eligible)} eligible ones"
     except NotFound as error:
-        yield str(error)
+        return str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever their code does
-        yield f"{step}: {bounds.text_of(PICK_S, error, lambda error: described(error, custom.file))}"
+        return f"{step}: {bounds.text_of(PICK_S, error, lambda error: described(error, custom.file))}"
+    return ""

@@ -71,7 +71,7 @@ def by_zone(
     kept = Portion(portion.share * bears, near)
     if bears >= 1.0:
         return [kept]
-    far = _grouped([i for i in positions if i not in near], [one.zone for one in members])
+    far = _grouped([i for i in positions if members[i].zone != zone], [one.zone for one in members])
     capacity = {name: _capacity(members, group) for name, group in far.items()}
     left, total = portion.share - kept.share, sum(capacity.values())
     return [kept, *(Portion(left * capacity[name] / total, tuple(group)) for name, group in far.items())]

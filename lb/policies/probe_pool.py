@@ -54,14 +54,21 @@ class Probe:
 
 
 class Roster:
-    """Who may be picked and probed. ``parts[i]``: what one request is to member ``i``, by its weight; 0.0: takes no part."""
+    """Who may be picked and probed. ``parts[i]``: what one request is to member ``i``, by its weight; 0.0: takes no part.
 
-    __slots__ = ("count", "parts", "target")
+    A pool has one, or one for each region, zone or level that has requests of its own. ``queries``: since probes were last
+    sent; ``asked_at``: when there were some; ``weight``: of about a second's,
+    by which probes are divided."""
+
+    __slots__ = ("asked_at", "count", "parts", "queries", "target", "weight")
 
     def __init__(self, parts: list[float], count: int, target: Callable[[Callable[[], float]], int]) -> None:
         self.parts = parts
         self.count = count
         self.target = target
+        self.queries = 0
+        self.asked_at = 0.0
+        self.weight = 0.0
 
 
 class ProbePool:
@@ -70,7 +77,8 @@ class ProbePool:
     def __init__(self, options: PrequalOptions, clock: Callable[[], float], start: Callable[[], None]) -> None:
         self.probes: list[Probe] = []
         """Oldest first; one of a member."""
-        self.roster: Roster | None = None
+        self.rosters: list[Roster] = []
+        """Those that were lately asked for."""
         self.is_probing = False
         self.failed: dict[int, int] = {}
         """By member: probes in a row that it did not answer."""
@@ -80,7 +88,6 @@ class ProbePool:
         self._start = start
         self._heard: deque[float] = deque(maxlen=HEARD)
         self.hot_above = 0.0
-        self._queries = 0
         self._counted_at = self._asked_at = clock()
         self._thinned = 1.0
         """Share of the probes wanted that ``max_rate`` lets through."""
@@ -97,8 +104,11 @@ class ProbePool:
 
     def choose(self, roster: Roster, load: Callable[[int], int]) -> int:
         """Who takes the next request; -1 if too little is known. ``load``: what we know to be in flight."""
-        self.roster, self._load = roster, load
-        self._queries += 1
+        self._load = load
+        if not roster.queries and roster not in self.rosters:
+            roster.asked_at = self._clock()
+            self.rosters.append(roster)
+        roster.queries += 1
         if not self.is_probing:
             self.is_probing = True
             self._start()
@@ -138,6 +148,13 @@ class ProbePool:
         self.is_probing = False
         self._start, self._load = _nobody, None
 
+    def _part(self, member: int) -> float:
+        """0.0: nobody could be sent there."""
+        for roster in self.rosters:
+            if roster.parts[member]:
+                return roster.parts[member]
+        return 0.0
+
     # --- what has to go
 
     def _drop(self, before: float) -> None:
@@ -145,7 +162,7 @@ class ProbePool:
         while probes and probes[0].at < before:
             probes.pop(0)
 
-    def _remove(self, parts: list[float], load: Callable[[int], int]) -> None:
+    def _remove(self, load: Callable[[int], int]) -> None:
         """In turns the oldest one and the one that would be chosen last: what is only ever good news misleads."""
         self._removes_worst = not self._removes_worst
         if len(self.probes) <= ENOUGH:
@@ -156,7 +173,7 @@ class ProbePool:
         worst, worst_cost = self.probes[0], (-1.0, -1.0)
         for probe in self.probes:
             rif = max(probe.others + load(probe.member), 0.0)
-            rif *= parts[probe.member]
+            rif *= self._part(probe.member)
             cost = (rif, probe.latency_s) if rif > self.hot_above else (-1.0, probe.latency_s)
             if cost > worst_cost:
                 worst, worst_cost = probe, cost
@@ -166,24 +183,49 @@ class ProbePool:
 
     def due(self, random: Callable[[], float]) -> list[int]:
         """Whom to probe now, drawn by weight; call it often. Empty and ``is_probing`` off: nobody asks any more."""
-        now, options, roster = self._clock(), self._options, self.roster
-        queries, self._queries = self._queries, 0
+        now, options = self._clock(), self._options
         passed_s = max(now - self._counted_at, 0.0)
         self._counted_at = now
+        queries = self._settle(now, passed_s)
         if queries:
             self._asked_at = now
         elif now - self._asked_at > IDLE_S:
             self.is_probing = False
-        if roster is None or not self.is_probing:
+        if not self.rosters or not self.is_probing:
             return []
         wanted = max(queries * options.per_request, passed_s * LEAST_PER_S)
         self._allowed = min(self._allowed + passed_s * options.max_per_s, max(options.max_per_s * BURST_S, 1.0))
         self._follow_rate(queries * options.per_request, passed_s)
-        self._credit = min(self._credit + wanted, options.pool_size)
+        self._credit = min(self._credit + wanted, options.pool_size * len(self.rosters))
         count = int(min(self._credit, self._allowed))
         self._credit -= count
         self._allowed -= count
-        return list(dict.fromkeys(roster.target(random) for _ in range(count)))
+        return list(dict.fromkeys(self._drawn(random).target(random) for _ in range(count)))
+
+    def _settle(self, now: float, passed_s: float) -> int:
+        """How many requests there were. Rosters that nobody asks for any more, after a change of health too, are let go of
+        with the last answers that were heard for them."""
+        queries = 0
+        for roster in self.rosters:
+            roster.weight = roster.weight * max(1.0 - passed_s, 0.0) + roster.queries
+            if roster.queries:
+                queries += roster.queries
+                roster.asked_at, roster.queries = now, 0
+        if len(self.rosters) > 1:
+            since = max(one.asked_at for one in self.rosters) - self._options.max_age_s
+            self.rosters = [one for one in self.rosters if one.asked_at >= since]
+        return queries
+
+    def _drawn(self, random: Callable[[], float]) -> Roster:
+        """By how many requests each had."""
+        if len(self.rosters) == 1:
+            return self.rosters[0]
+        drawn = random() * sum(one.weight for one in self.rosters)
+        for roster in self.rosters:
+            drawn -= roster.weight
+            if drawn < 0.0:
+                return roster
+        return self.rosters[0]
 
     def _follow_rate(self, wanted: float, passed_s: float) -> None:
         """Averaged over about a second."""
@@ -193,21 +235,22 @@ class ProbePool:
 
     def add(self, member: int, rif: float | None, latency_s: float, load: int) -> None:
         """``member`` answered: it says to be working on ``rif`` requests, or nothing of it; ``load`` is what we know."""
-        roster = self.roster
-        if roster is None or self._load is None or roster.parts[member] == 0.0:
+        part = self._part(member)
+        if self._load is None or part == 0.0:
             return
         self.forget(member)
         self._removals += self._options.remove / self._options.per_request
         if self._removals >= 1.0:
             self._removals -= 1.0
-            self._remove(roster.parts, self._load)
-        if len(self.probes) >= self.size(roster.count):
+            self._remove(self._load)
+        members = sum(one.count for one in self.rosters)
+        if len(self.probes) >= self.size(members):
             self.probes.pop(0)
-        uses = self.reuse(roster.count) + self._reuse_rest
+        uses = self.reuse(members) + self._reuse_rest
         self._reuse_rest = uses % 1.0 if uses < 1e9 else 0.0
         said = load if rif is None else rif
         self.probes.append(Probe(member, said - load, latency_s, self._clock(), uses))
-        self._heard.append(said * roster.parts[member])
+        self._heard.append(said * part)
         heard = sorted(self._heard)
         self.hot_above = heard[min(int(len(heard) * self._options.hot_quantile), len(heard) - 1)]
 
@@ -217,7 +260,7 @@ class ProbePool:
 
     def size(self, members: int) -> int:
         """Of the probe pool, m: everybody of a small pool, one answer each."""
-        return min(self._options.pool_size, members)
+        return min(self._options.pool_size * max(len(self.rosters), 1), members)
 
     def reuse(self, members: int) -> float:
         """b_reuse = max(1, (1 + delta) / ((1 - m/n) r_probe - r_remove)): how often one probe is used. In a very small

@@ -46,9 +46,10 @@ POLICIES: dict[str, PolicyFactory] = {
 MEAN_TIMES = ("least_response_time",)
 """The policies that ask for ``response_time``."""
 
-BY_KEY = (
-    "ip_hash", "consistent_hash", "ring_hash", "maglev", "url_hash", "contract_hash", "sticky_round_robin",
-)  # fmt: skip
+BY_TABLE = ("ip_hash", "consistent_hash", "ring_hash", "maglev", "url_hash", "contract_hash")
+"""The policies whose table is over all members, whoever is eligible: one serves any number of pickers."""
+
+BY_KEY = (*BY_TABLE, "sticky_round_robin")
 """The policies that send a key to its backend."""
 
 

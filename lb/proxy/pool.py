@@ -20,7 +20,7 @@ from lb.policies.mean_time import MeanTimes
 from lb.policies.portions import Portion, split
 from lb.policies.probe_pool import ProbePool
 from lb.policies.score import score
-from lb.policies.table import BY_KEY, MEAN_TIMES, create, deciding
+from lb.policies.table import BY_KEY, BY_TABLE, MEAN_TIMES, create, deciding
 from lb.policies.tables import TableSource, build_table
 from lb.proxy.cells import Cells
 from lb.proxy.eligible import Eligible
@@ -284,12 +284,13 @@ class LivePool:
 
     def _split(self, policy: str, eligible: Sequence[int]) -> Picker:
         """Each portion has a policy of its own: what one has built over its members is another's no more. A user's own is
-        there once, because to make it may take long."""
+        there once, because to make it may take long, and so is one whose table serves all portions."""
         own = self._policies.get(policy) or self._create(policy)
+        is_there_once = policy == CUSTOM or self._chosen_by(policy) in BY_TABLE
         wanted = frozenset(eligible)
         left = [(one.share, [i for i in one.positions if i in wanted]) for one in self.portions]
         built = [
-            (share, (own if policy == CUSTOM else self._made(policy)).build(self.backends, positions))
+            (share, (own if is_there_once else self._made(policy)).build(self.backends, positions))
             for share, positions in left
             if positions
         ]

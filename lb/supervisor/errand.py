@@ -37,10 +37,13 @@ class Result:
     code: int
     output: str
     errors: str
+    has_hung: bool = False
 
     @property
     def problems(self) -> list[str]:
         """What it said on standard error, or how it ended if it said nothing."""
+        if self.has_hung:
+            return [f"it took longer than {PATIENCE_S:g} s and was ended", *self.errors.splitlines()]
         return self.errors.splitlines() or [f"ended with status {self.code}"]
 
 
@@ -55,6 +58,7 @@ class Errands:
         self._files = (-1, -1)
         self._asked_bytes = 0
         self.deadline: float | None = None
+        self._has_hung = False
 
     @property
     def pid(self) -> int | None:
@@ -78,6 +82,7 @@ class Errands:
         ``halfway`` is called with what it asks about, from ``listen``; then it waits for ``go_on``."""
         output, errors = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("output", "errors"))
         self._files, self._asked_bytes, self._then = (output, errors), 0, then
+        self._has_hung = False
         self.deadline = time.monotonic() + PATIENCE_S
         program = Program(argv, environ, output=output, errors=errors)
         if halfway is None:
@@ -125,12 +130,13 @@ class Errands:
             return
         self._hang_up()
         (output, errors), code = self._files, os.waitstatus_to_exitcode(status)
-        then, result = self._then, Result(code, _take(output, self._asked_bytes), _take(errors, 0))
+        then, result = self._then, Result(code, _take(output, self._asked_bytes), _take(errors, 0), self._has_hung)
         self._pid = self.deadline = None
         then(result)
 
     def tick(self, now: float) -> None:
         if self.deadline is not None and now >= self.deadline:
+            self._has_hung = True
             self.kill()
 
     def kill(self) -> None:

@@ -51,6 +51,32 @@ def documented() -> tuple[str, str]:
     return found[1], found[2]
 
 
+def test_what_it_prints_while_it_is_tried_is_not_in_anybodys_answer(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A publisher and `lb check --json` answer on their standard output."""
+    policies(
+        tmp_path,
+        """
+        import os, subprocess, sys
+        print("imported")
+        os.write(1, b"imported")
+        subprocess.run([sys.executable, "-c", "print('imported')"], check=True)
+        class Mine:
+            def build(self, members, eligible):
+                print("built", file=sys.stderr)
+                def pick(ctx):
+                    print("picked")
+                    return eligible[0]
+                return pick
+        """,
+    )
+    print("before")
+    custom(tmp_path, "{class: 'policies:Mine'}")
+    print("behind")
+    assert capfd.readouterr() == ("before\nbehind\n", "")
+
+
 def test_the_documented_example_works_and_is_short(tmp_path: Path) -> None:
     code, yaml = documented()
     assert len(code.splitlines()) <= 15

@@ -177,6 +177,23 @@ def test_a_quiet_pool_is_asked_now_and_then() -> None:
     assert 4 <= due_in(Rig(1, 1, 1), 1.0, 0) <= 20
 
 
+def test_regions_zones_and_levels_are_asked_each_by_their_requests_and_keep_their_answers() -> None:
+    rig = Rig(*[1] * 8, max_per_s=10_000)
+    halves = [picker_of("prequal", members_of([1] * 8), positions) for positions in ([0, 1, 2, 3], [4, 5, 6, 7])]
+    chance, asked, known = random.Random(1).random, [0, 0], 0
+    for _ in range(2000):
+        half = chance() < 0.25
+        known += sum(i // 4 == half for i in rig.heard_of()) >= 2
+        halves[half](rig.ctx)
+        rig.now += 0.001
+        for i in rig.probes.due(chance):
+            asked[i // 4] += 1
+            rig.hear(i, 0, 0.1)
+    assert 0.2 < asked[1] / sum(asked) < 0.3
+    assert len(rig.probes.rosters) == 2, "nobody asks for the first one any more"
+    assert known > 1700, "else they would be chosen by power of two"
+
+
 def test_who_is_asked_is_drawn_by_weight() -> None:
     rig = Rig(9, 1, max_per_s=10_000)
     chance, asked = random.Random(1).random, [0, 0]

@@ -39,6 +39,12 @@ def test_what_is_read(key: HashKey, expected: bytes) -> None:
     assert read(head_of(LINE, *FIELDS)) == expected
 
 
+def test_of_thousands_that_look_alike_only_some_are_looked_at() -> None:
+    alike = "Cookie: " + "xsid=1; " * 31
+    assert cookie(head_of("GET / HTTP/1.1", f"{alike} sid=2"), b"sid") == b"2"
+    assert cookie(head_of("GET / HTTP/1.1", alike, alike, "Cookie: sid=2"), b"sid") == b""
+
+
 def test_no_cookies_at_all() -> None:
     assert cookie(head_of(), b"sid") == b""
 

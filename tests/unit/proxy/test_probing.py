@@ -86,6 +86,8 @@ def saying(inflight: int) -> Backend:
 def test_the_first_request_has_backends_probed_and_waits_for_none() -> None:
     busy, idle = saying(9), saying(0)
     with pool_of(busy, idle) as pool:
+        for member in pool.members * 3:
+            member.latency.observe(0.5, pool._clock())  # alike, however quick the probes are
         pick(pool)
         assert not busy.heads and not idle.heads
         wait_until(lambda: heard_of(pool) == {0, 1})

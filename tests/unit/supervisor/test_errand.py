@@ -42,6 +42,7 @@ def test_one_that_hangs_is_ended() -> None:
     errands.tick(errands.deadline)
     errands.on_exit(*os.waitpid(errands.pid, 0))
     assert results[0].code == -9
+    assert results[0].problems == ["it took longer than 30 s and was ended"]
 
 
 ASKING = """
