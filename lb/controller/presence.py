@@ -67,6 +67,8 @@ class Presence:
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         self._segment = segment
+        if self._number.value < 0:
+            self._number.value = segment.header[H_NUMBER] - 1
         self._ours = described(self._link.name, lb.__version__, snapshot.generation, snapshot.config)
 
     def round(self) -> None:
@@ -114,6 +116,6 @@ class Presence:
         """The others divide by one machine less at once."""
         keys, name = self._link.keys, self._link.name
         if self._segment is not None:
-            self._segment.header[H_MACHINES] = self._segment.header[H_NUMBER] = 0
+            self._segment.header[H_MACHINES] = 0  # its number stays: the next controller goes on with it
         self.others, self.problems = {}, ()
         self._link.call(lambda client: client.zrem(keys.machines, name) + client.delete(keys.machine(name)))

@@ -21,7 +21,7 @@ from lb.config import snapshot as snapshots
 from lb.config.usable_policies import is_regional
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Backend, Pool, Route, Snapshot, summary
+from lb.model import Backend, Pool, Route, Snapshot, State, summary
 from lb.policies.groups import Standing
 from lb.policies.subset import place_of_name, place_of_number
 from lb.policies.table import POLICIES
@@ -346,7 +346,7 @@ class Runtime:
             state.on_store_loss if state.redis else None,
             MappedTables(state.dir),
             regional,
-            Standing(config.zone, lambda: self._place(state.machine)),
+            Standing(config.zone, lambda: self._place(state)),
         )
         live.clients = Clients(pool.id, [one.id for one in pool.backends], pool.remember_s, self._client_table)
         return live
@@ -363,10 +363,10 @@ class Runtime:
             return None
         return RegionalPolicies(pool, composition.regions, composition.cells.of)
 
-    def _place(self, machine: str) -> float:
+    def _place(self, state: State) -> float:
         """This machine's place on the circle of subsets: by its number among those it shares a store with, or its name."""
-        number = self.segment.header[H_NUMBER]
-        return place_of_number(number - 1) if number else place_of_name(machine)
+        number = self.segment.header[H_NUMBER] if state.redis else 0
+        return place_of_number(number - 1) if number else place_of_name(state.machine)
 
     def _tickets(self, columns: dict[str, int], column_name: str, policy: str) -> TicketSource:
         column = columns.get(column_name)

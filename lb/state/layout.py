@@ -54,7 +54,7 @@ STORE_DOWN: Final = 2
 H_STORE_REASON: Final = 14
 """Why it is down: a number of ``lb.state.standing``."""
 H_NUMBER: Final = 16
-"""This machine's number among them (``lb.state.store.numbers``), plus 1; 0: it has none."""
+"""This machine's number among them (``lb.state.store.numbers``), plus 1; 0: it never had one. Kept while no controller runs."""
 
 SLOT_CELLS: Final = 8
 SLOT_PID: Final = 0

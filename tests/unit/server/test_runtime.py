@@ -51,6 +51,7 @@ from lb.state.layout import (
     C_COUNT,
     DOWN,
     H_CONTROLLER_BEAT_NS,
+    H_NUMBER,
     H_PROBED_GENERATION,
     SH_VERDICT,
     SLOT_BEAT_NS,
@@ -513,6 +514,24 @@ def test_a_large_one_is_made_ready_in_turns_and_only_the_last_one_is_followed(
     wait_until(lambda: not runtime._coming)
     put_in_force(config)
     wait_until(lambda: "many" not in runtime._pools)
+
+
+def test_a_subset_is_by_number_where_machines_share_a_store_and_else_by_name(
+    runtime: Runtime, config: Config, put_in_force: Any
+) -> None:
+    backends = tuple(Backend(f"b{n}", host="127.0.0.1", port=n) for n in range(1, 9))
+    pool = Pool("web", backends, health=UNPROBED, subset=2)
+
+    def eligible(number: int, state: State) -> tuple[int, ...]:
+        runtime.segment.header[H_NUMBER] = number
+        generation = put_in_force(replace(config, pools=(pool,), state=state)).generation
+        wait_until(lambda: runtime.traffic.generation == generation)
+        return runtime._pools["web"].eligible
+
+    alone, shared = replace(config.state, machine="me"), replace(config.state, machine="me", redis="redis://x")
+    by_number = [eligible(number, shared) for number in range(1, 5)]
+    assert sorted(i for one in by_number for i in one) == list(range(8)), "four machines, and each backend one of them"
+    assert eligible(1, alone) == eligible(4, alone) == eligible(0, shared)
 
 
 def test_one_that_cannot_be_put_together_here_changes_nothing(

@@ -77,7 +77,9 @@ def test_who_ends_has_nothing_in_flight_at_once_and_who_vanishes_soon(start: Sta
     work(b, 4)
     work(c, 5)
     until(lambda: others(a) == 9)
+    number = b.segment.header[H_NUMBER]
     b.sync.stop()
+    assert (b.segment.header[H_NUMBER], b.segment.header[H_MACHINES]) == (number, 0), "workers stay on their subset"
     until(lambda: others(a) == 5, 1.5)
     for running in c.sync._running:  # as with kill -9: nothing is taken back
         running.loop.stop()
