@@ -20,6 +20,8 @@ VIA = b"1.1 lb"
 MOST_PASSES = 8
 """A request that has come through so many of us goes in circles. Nobody has as many tiers, and each round is a request."""
 _MAX_HOPS = 64
+_MAX_PARTS = 4 * _MAX_HOPS
+"""Empty ones too; a client can send tens of thousands through a proxy that is trusted."""
 _is_request_id = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 _is_traceparent = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 _is_plain_name = re.compile(rb"[A-Za-z0-9._-]+").fullmatch
@@ -112,8 +114,8 @@ def _believed(
     identity: dict[bytes, bytes], authority: bytes, peer: bytes, scheme: bytes, trusted: TrustedProxies
 ) -> Caller:
     """What a trusted peer says, as far as it is fit to be passed on."""
-    hops = [hop.strip(b" \t") for hop in identity.get(b"x-forwarded-for", b"").split(b",") if hop.strip(b" \t")]
-    hops = hops[-_MAX_HOPS:]
+    said_hops = identity.get(b"x-forwarded-for", b"").rsplit(b",", _MAX_PARTS)[-_MAX_PARTS:]
+    hops = [hop for said in said_hops if (hop := said.strip(b" \t"))][-_MAX_HOPS:]
     client, known_hops = _rightmost_untrusted(hops, peer, trusted)
     said_scheme = identity.get(b"x-forwarded-proto", b"").lower()
     scheme = said_scheme if said_scheme in (b"http", b"https") else scheme

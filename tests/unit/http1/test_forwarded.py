@@ -123,6 +123,8 @@ def test_several_lines_are_one_list() -> None:
 def test_a_chain_has_an_end() -> None:
     caller = told(*["X-Forwarded-For: " + ", ".join(["10.2.2.2"] * 500)] * 2)
     assert lines_of(caller.lines)["x-forwarded-for"].count(",") == 64
+    caller = told("X-Forwarded-For: 203.0.113.1," + "," * 5_000 + "203.0.113.9")
+    assert lines_of(caller.lines)["x-forwarded-for"] == "203.0.113.9, 10.0.0.1"
 
 
 @pytest.mark.parametrize(
