@@ -219,7 +219,7 @@ def pair(
 _ROUTES = [
     {"path": "/abc", "pool": "abc"},
     {"path": "/busy", "pool": "busy"},
-    {"path": "/steady", "pool": "web"},
+    {"path": "/steady", "pool": "web", "rate_limit": "10000/s"},
     {"id": "hello", "pool": "hello"},
 ]
 

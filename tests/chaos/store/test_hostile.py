@@ -105,7 +105,7 @@ def keys_now(server: RedisServer) -> dict[str, str]:
         if documented.type == "channel" or documented.pattern == "{P}:schema":
             continue
         begin = documented.pattern.replace("{P}", "{lb}")
-        for word in ("MACHINE", "POOL", "NAME"):
+        for word in ("MACHINE", "POOL", "NAME", "ROUTE"):
             begin = begin.partition(word)[0]
         exact = begin if begin == documented.pattern.replace("{P}", "{lb}") else ""
         names = [exact] if exact else [key for key in client.keys("*") if key.startswith(begin)] or [begin + "x"]
