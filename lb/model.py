@@ -8,6 +8,7 @@ survives a reload. Durations are seconds, sizes are bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -273,9 +274,9 @@ class Geo:
 
     database: str
     default_region: str = "US"
-    regions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Countries (ISO 3166-1 alpha-2) and continents (``lb.geo.countries``) of each region."""
-    nearest: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    nearest: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For each region all of them, nearest first, so itself before all others."""
 
 

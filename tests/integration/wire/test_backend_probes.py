@@ -66,9 +66,9 @@ def balancer(origins: Origins) -> Iterator[Balancer]:
     }
     routes = [{"path": f"/{name}", "pool": name} for name in origins]
     with running_balancer({"pools": pools, "routes": routes}, with_controller=True) as running:
-        for first, second in origins.values():
-            if first.connections or second.connections:
-                assert second.wait_until(lambda origin: len(origin.complete()) >= 2)
+        for name in origins.keys() - {"down"}:
+            wait_for("two probes", lambda name=name: len(origins[name][1].complete()) >= 2)
+        wait_for("the controller to answer", lambda: get(running.ports["status"], "/metrics").status == 200)
         yield running
 
 

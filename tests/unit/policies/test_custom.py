@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -163,6 +164,15 @@ def test_a_context_is_all_it_gets(tmp_path: Path) -> None:
     assert (tuple, tuple) == tuple(map(type, made.policy._policy.given))
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """SIGINT as in a terminal's foreground: a shell starts what runs in its background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard")
 def test_a_person_at_the_keyboard_may_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt):
         Made(policy("raise KeyboardInterrupt")).picks(1)
