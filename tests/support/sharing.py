@@ -6,10 +6,7 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
-import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic_ns
@@ -20,6 +17,7 @@ from lb.state.layout import H_CONTROLLER_PID, SH_SLICE, SH_SLICE_LOST, SH_SLICE_
 from lb.state.segment import Segment
 from lb.state.store.keys import Keys
 from lb.supervisor.spawn import Program, spawn
+from tests.support.asking import Asking
 from tests.support.balancer import Balancer, running_balancer
 from tests.support.ports import free_ports
 from tests.support.raw_client import get
@@ -142,52 +140,6 @@ def _answers(port: int) -> bool:
     return False
 
 
-class Clients:
-    """Threads that ask again and again, each on a connection of its own. ``answers``: by status, ``bodies`` of errors."""
-
-    def __init__(self, balancer: Balancer, limit: int, count: int, seconds: float = 0.03) -> None:
-        self.answers: Counter[int] = Counter()
-        self.bodies: list[bytes] = []
-        self._port = balancer.port
-        self._request = f"GET /k{limit}/{seconds} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
-
-    @property
-    def served(self) -> int:
-        return self.answers[200]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-            assert not thread.is_alive(), "a client hangs"
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            with contextlib.suppress(OSError):  # its worker was killed
-                self._ask()
-
-    def _ask(self) -> None:
-        with socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_S) as sock:
-            while not self._stop.is_set():
-                sock.sendall(self._request)
-                data = sock.recv(65536)
-                if not data:
-                    return
-                self._count(data)
-                if b"connection: close" in data.lower():
-                    return
-
-    def _count(self, data: bytes) -> None:
-        status = int(data[9:12])
-        with self._lock:
-            self.answers[status] += 1
-            if status != 200:
-                self.bodies.append(data.partition(b"\r\n\r\n")[2])
+def held(balancer: Balancer, limit: int, count: int, seconds: float = 0.03) -> Asking:
+    """Clients that hold a place of the backend with that limit so long, again and again."""
+    return Asking(balancer, f"/k{limit}/{seconds}", count, pause_s=0.0)

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.asking import Asking
 from tests.support.raw_client import get
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.sharing import Clients, Sharing, controller_of, lost, sharing
+from tests.support.sharing import Sharing, controller_of, held, lost, sharing
 from tests.support.waiting import PATIENCE_S, wait_for
 
 LIMIT = 3
@@ -35,18 +36,18 @@ def closed(server: RedisServer) -> Iterator[Sharing]:
 
 
 @contextlib.contextmanager
-def load(shared: Sharing, seconds: float = 0.05) -> Iterator[list[Clients]]:
+def load(shared: Sharing, seconds: float = 0.05) -> Iterator[list[Asking]]:
     """More than there are places, on both, and never above the limit."""
     with contextlib.ExitStack() as stack:
         shared.peak(LIMIT)
-        yield [stack.enter_context(Clients(one, LIMIT, LIMIT + 2, seconds)) for one in shared.balancers]
+        yield [stack.enter_context(held(one, LIMIT, LIMIT + 2, seconds)) for one in shared.balancers]
         assert shared.peak(LIMIT).peak <= LIMIT
 
 
-def serve(clients: list[Clients], count: int, deadline_s: float = PATIENCE_S) -> None:
+def serve(clients: list[Asking], count: int, deadline_s: float = PATIENCE_S) -> None:
     """So many requests more on each."""
-    wanted = [one.served + count for one in clients]
-    look = lambda: all(one.served >= least for one, least in zip(clients, wanted, strict=True))  # noqa: E731
+    wanted = [one.passed + count for one in clients]
+    look = lambda: all(one.passed >= least for one, least in zip(clients, wanted, strict=True))  # noqa: E731
     wait_for(f"{count} more on each", look, deadline_s)
 
 
@@ -54,11 +55,11 @@ def test_workers_killed_in_a_loop(closed: Sharing) -> None:
     choose = random.Random(67).choice
     with load(closed) as clients:
         for _ in range(KILLS):
-            served = sum(one.served for one in clients)
+            served = sum(one.passed for one in clients)
             victim = choose(choose([one for one in closed.balancers if one.workers()]).workers())
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim.pid, signal.SIGKILL)
-            wait_for("more requests", lambda served=served: sum(one.served for one in clients) > served + 20)  # type: ignore[misc]
+            wait_for("more requests", lambda served=served: sum(one.passed for one in clients) > served + 20)  # type: ignore[misc]
     wait_for("all places back", lambda: closed.inflight() == 0 and closed.is_shared(), 2.0 * SLACK)
 
 
@@ -115,4 +116,4 @@ def test_the_store_is_killed_open() -> None:
             shared.wait_until_shared(5.0 * SLACK)
             shared.peak(LIMIT)
             serve(clients, 20)
-        assert [one.bodies for one in clients] == [[], []], "who found no place has waited for one"
+        assert [one.refused for one in clients] == [b"", b""], "who found no place has waited for one"

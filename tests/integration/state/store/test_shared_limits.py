@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.raw_client import get
 from tests.support.redis_server import redis_server
-from tests.support.sharing import Clients, Sharing, sharing
+from tests.support.sharing import Sharing, held, sharing
 from tests.support.waiting import wait_for
 
 LIMITS = (1, 3, 10)
@@ -30,7 +30,7 @@ def test_never_above_the_limit_and_nearly_all_of_it_is_used(shared: Sharing) -> 
     with contextlib.ExitStack() as stack:
         loads = {
             limit: [
-                stack.enter_context(Clients(one, limit, 1 + int(limit * CLIENTS_PER_PLACE))) for one in shared.balancers
+                stack.enter_context(held(one, limit, 1 + int(limit * CLIENTS_PER_PLACE))) for one in shared.balancers
             ]
             for limit in LIMITS
         }
@@ -40,10 +40,10 @@ def test_never_above_the_limit_and_nearly_all_of_it_is_used(shared: Sharing) -> 
         then = {limit: shared.peak(limit) for limit in LIMITS}
     assert {limit: max(first[limit], then[limit].peak) for limit in LIMITS} == {limit: limit for limit in LIMITS}
     for limit, clients in loads.items():
-        served = [one.served for one in clients]
+        served = [one.passed for one in clients]
         assert then[limit].average > USED * limit
         assert min(served) > 0.25 * sum(served), "each has its part, also of one place"
-        assert [one.bodies for one in clients] == [[], []], "who found no place has waited for one"
+        assert [one.refused for one in clients] == [b"", b""], "who found no place has waited for one"
 
 
 def test_one_place_passes_to_who_wants_it(shared: Sharing) -> None:
@@ -58,8 +58,8 @@ def test_one_place_passes_to_who_wants_it(shared: Sharing) -> None:
 
 def test_who_is_alone_has_all_of_it(shared: Sharing) -> None:
     one, other = shared.balancers
-    with Clients(one, 10, 12):
+    with held(one, 10, 12):
         wait_for("all of it", lambda: shared.slices(10) == [10, 0], 5.0)
-        with Clients(other, 10, 12):
+        with held(other, 10, 12):
             wait_for("half of it", lambda: shared.slices(10) == [5, 5], 5.0)
     assert shared.peak(10).peak <= 10
