@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import click
 
-from lb.cli.api_client import Answer, Api, find, options
+from lb.cli.api_client import TOKEN, Answer, Api, find, options
 
 EXIT_REFUSED = 1
+UNAUTHORIZED = 401
 _LOOK_S = 0.1
 
 
@@ -124,6 +125,8 @@ def _change(method: str, path: str, body: Any, done: str, given: dict[str, Any],
             click.echo(f"warning: {warning}", err=True)
     else:
         click.echo(f"refused: {answer.body.get('error', answer.status)}", err=True)
+        if answer.status == UNAUTHORIZED:
+            click.echo(f"hand it the token by ${TOKEN}, or say where it is: --state-dir DIR", err=True)
     if not answer.is_good:
         sys.exit(EXIT_REFUSED)
     return answer

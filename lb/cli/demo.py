@@ -231,6 +231,7 @@ Try
   curl {traffic}/health
   curl {traffic}/metrics
   curl -H 'Host: shul.velocity.localhost' {traffic}/
+  lb backend drain web backend-2 --state-dir {directory}    and `ready` again
 
 Ctrl-C stops everything.
 """

@@ -18,7 +18,7 @@ from lb.native.finder import COMPILED, build_directory, data_path
 def native(wish: str | None) -> None:
     """Compile the data path (mypyc) for this Python; takes effect at the next start.
 
-    It needs a C compiler, Python's headers and mypy (`pip install 'lb[native]'`). Balancers that run
+    It needs a C compiler, Python's headers and mypy (`pip install 'mypy[mypyc]' setuptools`). Balancers that run
     go on as they are. A change of the sources makes a build stale, which then is not used.
     """
     directory = build_directory()

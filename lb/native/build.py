@@ -36,7 +36,7 @@ class BuildError(Exception):
 def missing() -> str:
     """What has to be installed before anything can be compiled; empty: nothing."""
     if find_spec("mypyc") is None or find_spec("setuptools") is None:
-        return "mypyc is not installed (pip install 'lb[native]')"
+        return "mypyc is not installed (pip install 'mypy[mypyc]' setuptools)"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
         return f"there is no C compiler {compiler!r} (Debian, Ubuntu: apt-get install gcc)"

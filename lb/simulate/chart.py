@@ -25,7 +25,7 @@ def problem_with(file: str) -> str:
     if not file.lower().endswith(SUFFIXES):
         return f"`{file}` must end in .svg or .png"
     if importlib.util.find_spec("matplotlib") is None:
-        return "matplotlib is not installed: pip install 'lb[charts]'"
+        return "matplotlib is not installed: pip install matplotlib"
     folder = os.path.dirname(file) or "."
     if not os.access(folder, os.W_OK):
         return f"`{folder}` is no directory that can be written"

@@ -138,7 +138,7 @@ def _plot(outcomes: list[Outcome], target: Path) -> None:
     if not isinstance(raw, dict):
         print("no plot: it shows case rps", file=sys.stderr)
     elif not plot.can_plot():
-        print("no plot: pip install 'lb[bench]'", file=sys.stderr)
+        print("no plot: pip install matplotlib", file=sys.stderr)
     else:
         plot.draw(raw, target)
 

@@ -43,4 +43,4 @@ def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert chart.problem_with("chart.pdf") == "`chart.pdf` must end in .svg or .png"
     assert chart.problem_with(str(tmp_path / "no" / "chart.svg")).endswith("is no directory that can be written")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert chart.problem_with("chart.svg") == "matplotlib is not installed: pip install 'lb[charts]'"
+    assert chart.problem_with("chart.svg") == "matplotlib is not installed: pip install matplotlib"
