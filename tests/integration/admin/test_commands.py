@@ -91,7 +91,11 @@ def test_refusals_are_sentences(run: _Named) -> None:
         (("drain", "web", "onee"), "refused: pool web has no backend `onee`, did you mean `one`?\n"),
         (("weight", "web", "one", "0"), "refused: weight: expected a number from 1 to 256, got 0\n"),
         (("add", "web", "x", f"http://127.0.0.1:{run.port}"), "is our own listener `traffic`"),
-        (("drain", "web", "one", "--state-dir", str(run.directory)), "the token by $LB_ADMIN_TOKEN, or say where it is"),
+        (
+            ("drain", "web", "one", "--url", f"http://127.0.0.1:{run.admin_port}", "--state-dir", str(run.directory)),
+            "hand it the token by $LB_ADMIN_TOKEN, or say where it is: --state-dir DIR
+",
+        ),
     ):
         refused = lb(run, "backend", *arguments)
         assert refused.returncode == 1 and said in refused.stderr and refused.stdout == ""
