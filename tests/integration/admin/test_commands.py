@@ -93,8 +93,7 @@ def test_refusals_are_sentences(run: _Named) -> None:
         (("add", "web", "x", f"http://127.0.0.1:{run.port}"), "is our own listener `traffic`"),
         (
             ("drain", "web", "one", "--url", f"http://127.0.0.1:{run.admin_port}", "--state-dir", str(run.directory)),
-            "hand it the token by $LB_ADMIN_TOKEN, or say where it is: --state-dir DIR
-",
+            "hand it the token by $LB_ADMIN_TOKEN, or say where it is: --state-dir DIR\n",
         ),
     ):
         refused = lb(run, "backend", *arguments)
