@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ def main(argv: list[str]) -> int:
         gevent.signal_handler(number, serving.stop, 0)
     if not options.quiet:
         print(f"{profile.name} on http://{options.host}:{serving.server_port}", flush=True)
+    gc.enable()  # whoever starts us may have begun without
     serving.serve_forever()
     return 0
 

@@ -40,6 +40,11 @@ class Seen:
     def key(self) -> bytes:
         return self.ctx.key  # type: ignore[attr-defined,no-any-return]
 
+    def forget(self) -> None:
+        """Theirs may have kept it, and would keep the context."""
+        for name in self.__slots__:
+            object.__setattr__(self, name, None)
+
 
 class Custom:
     """``fallback``: made of the same pool."""
@@ -52,6 +57,7 @@ class Custom:
         self._failures = self._in_a_row = 0
         self._policy: Any = None
         self._seen: Any = None
+        self._is_retired = False
         self.is_given_up = pool.custom is None
         self.report: Report = lambda is_failure: None
         if pool.custom is not None:
@@ -67,6 +73,13 @@ class Custom:
         except BaseException as error:  # noqa: BLE001 - theirs
             self._note(error)
             self._give_up()
+
+    def retire(self) -> None:
+        """The context of its picks ends: it is known here no longer, since it knows us."""
+        self._is_retired = True
+        if self._seen is not None:
+            self._seen.forget()
+            self._seen = None
 
     def build(self, members: Sequence[Backend], eligible: Sequence[int]) -> Picker:
         fallback = self._fallback.build(members, eligible)
@@ -95,7 +108,9 @@ class Custom:
                 return fallback(ctx)
             seen = self._seen
             if seen is None or seen.ctx is not ctx:
-                seen = self._seen = Seen(ctx)
+                seen = Seen(ctx)
+                if not self._is_retired:
+                    self._seen = seen
             try:
                 i = call(budget_s, theirs, seen)
                 if type(i) is int and i in eligible:

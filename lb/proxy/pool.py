@@ -15,6 +15,7 @@ from gevent.monkey import get_original
 from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
+from lb.policies.custom import Custom
 from lb.policies.groups import Standing, everybody
 from lb.policies.mean_time import MeanTimes
 from lb.policies.portions import Portion, split
@@ -396,6 +397,9 @@ class LivePool:
         """No request begins here any more; those that are under way end here. Nothing of it refers to itself from now on
         (unless somebody waits in it for good), so that its memory is free with the last of them."""
         self.probes.retire()
+        for policy in self._policies.values():
+            if isinstance(policy, Custom):
+                policy.retire()
         if successor is not None:
             successor.take_over(self)
         elif self.waiting is not None and not len(self.waiting):

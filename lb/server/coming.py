@@ -69,14 +69,15 @@ class Composition:
         make: Callable[[Backend, Pool, Cells], Member],
         pause: Callable[[], None] = at_once,
     ) -> None:
-        """Who its members are: those that exist live on, the others are made."""
+        """Who its members are: those that exist live on, the others are made. One that was closed, because the segment was
+        replaced meanwhile, does not exist."""
         for pool in self.pools:
             of_pool = self._of_pool[pool.id] = []
             for backend in pool.backends:
                 key = member_key(pool, backend)
                 cells = self.cells.of(f"backend:{pool.id}/{backend.id}")
                 member = existing.get(key)
-                if member is None or member.pool.tls != pool.tls:
+                if member is None or member.is_closed or member.pool.tls != pool.tls:
                     member = make(backend, pool, cells)
                 self.members[key] = member
                 of_pool.append((member, cells))

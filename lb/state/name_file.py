@@ -7,9 +7,10 @@ file a name has no address until it resolves, as on the first start.
 from __future__ import annotations
 
 import os
+import socket
+import stat
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -18,7 +19,12 @@ from lb.config.addresses import Found, backends_only
 NAME = "addresses.json"
 MOST_AGE_S = 86_400.0
 """Since somebody last knew them to be in use; stale answers are good for one to three days (RFC 8767 section 5)."""
-_File = dict[str, list[tuple[int, list[Any]]]]
+MOST_BYTES = 16 << 20
+"""Ten thousand names of a dozen addresses each have 5 MB."""
+_Entry = list[tuple[int, list[str | int]]]
+_File = dict[str, _Entry]
+_NUMBERS = {socket.AF_INET: (0xFFFF,), socket.AF_INET6: (0xFFFF, 0xFFFFF, 0xFFFFFFFF)}
+"""The most that may stand behind the host: the port, then the flow and the zone."""
 
 
 class NameFile:
@@ -26,13 +32,15 @@ class NameFile:
         self._path = os.path.join(state_dir, NAME)
 
     def read(self) -> dict[tuple[str, int], Found]:
-        """By host and port; nothing of a file that is missing, damaged or old."""
+        """By host and port; nothing of a file that is missing, damaged, old, or not one of ours. Never waits."""
         try:
-            if time.time() - os.stat(self._path).st_mtime > MOST_AGE_S:
-                return {}
-            with open(self._path, "rb") as file:
-                return dict(map(_decoded, msgspec.json.decode(file.read(), type=_File).items()))
-        except (OSError, ValueError, IndexError):
+            with open(self._path, "rb", opener=_without_waiting) as file:
+                status = os.fstat(file.fileno())
+                is_old = time.time() - status.st_mtime > MOST_AGE_S
+                if is_old or not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+                    return {}
+                return dict(map(_decoded, msgspec.json.decode(file.read(MOST_BYTES), type=_File).items()))
+        except (OSError, ValueError):
             return {}
 
     def write(self, known: Mapping[tuple[str, int], Found]) -> None:
@@ -53,7 +61,26 @@ class NameFile:
             return
 
 
-def _decoded(item: tuple[str, list[tuple[int, list[Any]]]]) -> tuple[tuple[str, int], Found]:
+def _without_waiting(path: str, flags: int) -> int:
+    """For the other end of a FIFO, that is."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _decoded(item: tuple[str, _Entry]) -> tuple[tuple[str, int], Found]:
     name, found = item
     host, _, port = name.rpartition(":")
-    return (host, int(port)), backends_only(tuple((family, tuple(address)) for family, address in found))
+    if not found:
+        raise ValueError(f"{name}: no address")
+    return (host, int(port)), backends_only(tuple(_address(family, parts, int(port)) for family, parts in found))
+
+
+def _address(family: int, parts: list[str | int], port: int) -> tuple[int, tuple[str | int, ...]]:
+    """OSError or ValueError unless one can be connected to it as it stands: nothing in it is looked up again."""
+    host, *numbers = parts or [""]
+    most = _NUMBERS.get(family, ())  # type: ignore[call-overload]
+    if not isinstance(host, str) or len(numbers) != len(most) or not numbers or numbers[0] != port:
+        raise ValueError(f"{parts} is no address")
+    if not all(isinstance(number, int) and 0 <= number <= bound for number, bound in zip(numbers, most, strict=True)):
+        raise ValueError(f"{parts} is no address")
+    socket.inet_pton(family, host.partition("%")[0])
+    return family, (host, *numbers)

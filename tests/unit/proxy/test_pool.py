@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from time import monotonic_ns
+from weakref import ref
 
+import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import AttemptError
-from lb.model import Backend, Health, Retry, StoreLoss
+from lb.model import Backend, CustomPolicy, Health, Retry, StoreLoss
 from lb.policies.table import POLICIES
 from lb.proxy.member import Member
 from lb.proxy.pool import OUTAGE_LOOK_S, LivePool
@@ -295,6 +298,39 @@ def test_a_pool_of_which_nobody_was_left_looks_again_at_each_pick() -> None:
     pool = judged(three(), DOWN, DOWN, DOWN)
     pool.members[1].shared[SH_VERDICT] = UP
     assert names([pool.pick("round_robin", b"", ())]) == ["b1"]
+
+
+CUSTOM_CLASS = CustomPolicy(
+    "theirs:Keeps",
+    file="theirs.py",
+    source="""
+class Keeps:
+    def build(self, members, eligible):
+        def pick(ctx):
+            self.ctx = ctx
+            return eligible[0]
+        return pick
+""",
+)
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_a_pool_that_is_left_needs_no_collector(policy: str) -> None:
+    """What a large configuration made is left out of its rounds for good. Also where a class of the user's own keeps what
+    it was shown."""
+    pool = three(policy=policy, custom=CUSTOM_CLASS if policy == "custom" else None)
+    left = ref(pool)
+    gc.disable()
+    try:
+        pool.pick(policy, b"key", ())
+        pool.retire(None)
+        del pool
+        with gevent.Timeout(15, False):
+            while left() is not None:  # a probe is under way
+                gevent.sleep(0.005)
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_verdict_counts_from_the_refresh_on() -> None:

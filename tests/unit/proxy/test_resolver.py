@@ -20,7 +20,7 @@ from lb.proxy.cells import private_cells
 from lb.proxy.look_ups import Addresses
 from lb.proxy.member import Member, literal_address
 from lb.proxy.resolver import Resolver
-from lb.state.name_file import MOST_AGE_S, NAME, NameFile
+from lb.state.name_file import MOST_AGE_S, MOST_BYTES, NAME, NameFile
 
 
 def v4(*hosts: str) -> Addresses:
@@ -286,14 +286,50 @@ def test_what_it_finds_itself_counts(tmp_path: Path) -> None:
         lambda path: path.write_text('{"a.test": [[2, ["192.0.2.1", 80]]]}'),
         lambda path: path.write_text('{"a.test:80": [[2, []]]}'),
         lambda path: path.write_text('{"a.test:80": [[2, ["169.254.169.254", 80]]]}'),
+        lambda path: path.write_text('{"a.test:80": []}'),
+        lambda path: path.write_text('{"a.test:80": [[2, [["192.0.2.1"], 80]]]}'),
+        lambda path: path.write_text(f'{{"a.test:80": [[2, {"[" * 100_000}{"]" * 100_000}]]}}'),
+        lambda path: path.write_text('{"a.test:80": [[2, ["another.test", 80]]]}'),
+        lambda path: path.write_text('{"a.test:80": [[2, ["192.0.2.1", 81]]]}'),
+        lambda path: path.write_text('{"a.test:80": [[10, ["2001:db8::1", 80, 0, -1]]]}'),
+        lambda path: path.write_text('{"a.test:80": [[1, ["192.0.2.1", 80]]]}'),
+        lambda path: os.truncate(path, MOST_BYTES + 1),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.unlink(), path.mkdir()),
         Path.unlink,
     ],
-    ids=["old", "cut", "no-port", "no-address", "metadata", "gone"],
+    ids=[
+        "old",
+        "cut",
+        "no-port",
+        "no-address",
+        "metadata",
+        "none",
+        "nested",
+        "deep",
+        "a-name",
+        "another-port",
+        "below-0",
+        "family",
+        "huge",
+        "fifo",
+        "folder",
+        "gone",
+    ],
 )
 def test_a_file_that_says_nothing_useful_is_none(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     after = left_by_another(tmp_path, "192.0.2.1")
     spoil(tmp_path / NAME)
     assert not Resolver(lambda: [after], Names(), NameFile(str(tmp_path))).known(after.backend)
+
+
+def test_what_is_left_is_read_as_it_was(tmp_path: Path) -> None:
+    found = {
+        ("a.test", 80): v4("192.0.2.1", "192.0.2.2"),
+        ("b.test", 443): ((socket.AF_INET6, ("2001:db8::1", 443, 0, 0)), (socket.AF_INET, ("192.0.2.3", 443))),
+    }
+    NameFile(str(tmp_path)).write(found)
+    assert NameFile(str(tmp_path)).read() == found
 
 
 def test_a_folder_that_cannot_be_written_to_costs_nothing(tmp_path: Path) -> None:

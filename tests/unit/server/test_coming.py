@@ -68,6 +68,16 @@ def test_another_way_to_verify_backends_is_another_member() -> None:
     assert not set(arranged(pool, before).members_of(pool)) & set(before.values())
 
 
+def test_who_was_closed_meanwhile_is_made_again() -> None:
+    """Prepared twice, and the segment replaced in between: one that is closed would keep no connection ever."""
+    before = arranged(POOL).members
+    key = member_key(POOL, POOL.backends[0])
+    before[key].close()
+    after = arranged(POOL, before).members
+    assert after[key] is not before[key] and not after[key].is_closed
+    assert [one for one in after if after[one] is not before[one]] == [key]
+
+
 def test_who_is_left_is_closed_in_turns_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coming, "TURN_S", 0.0)
     before = arranged(POOL).members
