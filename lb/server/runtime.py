@@ -21,7 +21,7 @@ from lb.config import snapshot as snapshots
 from lb.config.usable_policies import is_regional
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Backend, Pool, Route, Snapshot, State, summary
+from lb.model import Backend, Config, Pool, Route, Snapshot, State, summary
 from lb.policies.groups import Standing
 from lb.policies.subset import place_of_name, place_of_number
 from lb.policies.table import POLICIES
@@ -107,7 +107,7 @@ class Runtime:
         self._cells: CellDirectory | None = None
         self._routes: tuple[Route, ...] = ()
         self._unlimited: set[str] = set()
-        """Routes that had no rate limit until now."""
+        """Routes whose rate limit begins with the machine's first share of it."""
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
 
@@ -280,7 +280,7 @@ class Runtime:
         coming.close_left(old_members, now.members)
         self.worker_cells = cells.of("worker")
         log = self._log_writer()
-        self._unlimited = {route.id for route in self._routes if route.rate_limit is None}
+        self._unlimited = self._unlimited_before(config)
         self._routes = config.routes
         routes = [(route, self._live_route(route, pools, cells)) for route in config.routes]
         algo_cells = {name: cells.of(f"algo:{name}") for name in POLICIES}
@@ -298,6 +298,12 @@ class Runtime:
             self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet,
             unknown_methods=False, basis=self._basis,
         )  # fmt: skip
+
+    def _unlimited_before(self, config: Config) -> set[str]:
+        """Those that had none until now. At a start, all: but with ``closed`` nothing goes without a share."""
+        if not self._routes:
+            return {route.id for route in config.routes} if config.state.on_store_loss == "open" else set()
+        return {route.id for route in self._routes if route.rate_limit is None}
 
     def _replace(self, pools: dict[str, LivePool]) -> None:
         """Who waits in a pool of before waits in its successor. In one that is gone they wait for what they were to get."""

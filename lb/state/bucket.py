@@ -91,9 +91,12 @@ class Bucket:
         return BUSY_NS
 
     def waits_for_a_share(self) -> bool:
-        """Whether a first slice may still come."""
-        is_shared = self._on_store_loss is not None and not self.shared[SH_SLICE_UNTIL_NS]
-        return is_shared and self._clock() < self._asked_by_ns
+        """Whether a first slice may still come: of a store that has just begun, the first ones are of nothing."""
+        if self._on_store_loss is None:
+            return False
+        now_ns, until_ns = self._clock(), self.shared[SH_SLICE_UNTIL_NS]
+        has_none_yet: bool = until_ns == 0 or (until_ns > now_ns and not self.shared[SH_SLICE])
+        return has_none_yet and now_ns < self._asked_by_ns
 
     def put(self, cells: Mapping[int, int], credit: int = 0) -> int:
         """Writes ``cells`` of the share, in their order: what has grown until now is of the share before. ``credit``:

@@ -219,7 +219,8 @@ def pair(
 _ROUTES = [
     {"path": "/abc", "pool": "abc"},
     {"path": "/busy", "pool": "busy"},
-    {"path": "/steady", "pool": "web", "rate_limit": "10000/s"},
+    {"path": "/steady", "pool": "web"},
+    {"path": "/rated", "respond": {"status": 200}, "rate_limit": "1000/s"},
     {"id": "hello", "pool": "hello"},
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic_ns
 
 import pytest
 
@@ -11,7 +12,7 @@ from lb.errors import RateLimited
 from lb.model import Config, RateLimit, Respond, Route
 from lb.proxy.deadlines import Deadline
 from lb.server.runtime import Runtime
-from lb.state.layout import C_RATE_LIMITED, SH_SLICE_UNTIL_NS
+from lb.state.layout import C_RATE_LIMITED, SH_SLICE, SH_SLICE_UNTIL_NS
 from tests.support.scripted import head_of
 from tests.unit.proxy.live import body_of, exchange_of
 from tests.unit.server.test_runtime import config, origin, put_in_force, runtime, total, wait_until
@@ -83,6 +84,26 @@ def test_a_new_limit_that_machines_share_is_in_force_when_they_have_divided_it(
     assert passed(runtime, deadline) == 0
     put(runtime, put_in_force, replace(shared, routes=(replace(shared.routes[0], id="other"), *shared.routes[1:])))
     assert passed(runtime, deadline) == 0, "a route that was not there before had no other rule"
+
+
+def test_a_machine_that_starts_lets_requests_through_until_it_has_its_part_unless_closed(
+    runtime: Runtime, limited: Config, put_in_force: Put, deadline: Deadline
+) -> None:
+    """A store that has just begun grants nothing for two seconds, and nobody is to be refused for that."""
+    for rule, through in (("open", 9), ("closed", 0)):
+        shared = replace(limited, state=replace(limited.state, redis="redis://127.0.0.1:1", on_store_loss=rule))
+        put_in_force(shared)
+        started = Runtime(runtime.snapshot_path, runtime.hub, runtime.sweeper)
+        try:
+            cells = started.segment.shared(started.snapshot.columns["route:few"])
+            assert passed(started, deadline) == through
+            cells[SH_SLICE], cells[SH_SLICE_UNTIL_NS] = 0, monotonic_ns() + 10**9
+            assert passed(started, deadline) == through
+            cells[SH_SLICE_UNTIL_NS] = 1
+            assert passed(started, deadline) == (5 if rule == "open" else 0)
+            cells[SH_SLICE_UNTIL_NS] = 0
+        finally:
+            started.close()
 
 
 def test_a_reload_keeps_what_a_limit_has_had_and_another_rate_begins_with_no_more_than_that(
