@@ -10,13 +10,13 @@ from lb.state.layout import BUCKET_BOUNDS_US, C_BUCKETS
 from lb.state.segment import Segment
 
 
-def inflight(state_dir: Path) -> int:
-    """Requests that all backends together work on, dead workers' slots freed first."""
+def inflight(state_dir: Path, of: str = "backend:") -> int:
+    """Requests that all backends together work on, or the one whose column ``of`` names, dead workers' slots freed first."""
     snapshot = snapshot_file.read(str(state_dir / "snapshot.json"))
     segment = Segment.open(snapshot.segment)
     try:
         segment.reap()
-        columns = [column for name, column in snapshot.columns.items() if name.startswith("backend:")]
+        columns = [column for name, column in snapshot.columns.items() if name.startswith(of)]
         return sum(segment.inflight(column) for column in columns)
     finally:
         segment.close()

@@ -129,9 +129,9 @@ class Run:
         first_start_s = float(re.findall(r"event=serving plane=data .*\bafter_s=([0-9.]+)", self.log())[0])
         return SLACK * max(BACK_S, first_start_s)
 
-    def inflight(self) -> int:
-        """Over all backends."""
-        return inflight(self.directory / "state")
+    def inflight(self, of: str = "backend:") -> int:
+        """Over all backends, or of one."""
+        return inflight(self.directory / "state", of)
 
     def descendants(self) -> list[int]:
         """Every process of ours that still runs: by the environment the supervisor gave it."""

@@ -268,11 +268,11 @@ def _serves(run: Run) -> bool:
 
 def _hold(client: RawClient, run: Run) -> None:
     """A place of the limit, for the length of the test. Slices move to who wants them: refused at first, perhaps."""
-    before = run.inflight()
+    before = run.inflight(HELD)
     deadline = time.monotonic() + 5 * SLACK
-    while run.inflight() <= before:
+    while run.inflight(HELD) <= before:
         client.send(request("/busy/600"))
-        wait_for("an answer or a place", lambda: run.inflight() > before or client.receive(0.05, 0.05).data)
+        wait_for("an answer or a place", lambda: run.inflight(HELD) > before or client.receive(0.05, 0.05).data)
         assert time.monotonic() < deadline, f"no place of {LIMIT}"
 
 
