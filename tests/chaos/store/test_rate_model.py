@@ -17,6 +17,7 @@ from lb.state.bucket import Bucket
 from lb.state.layout import SR_BUCKETS, SR_TURN
 from lb.state.locks import BUCKETS
 from lb.state.store import slices
+from tests.chaos.store.troubles import failover, flush, jump, lossy, outage, pause, replace
 from tests.chaos.store.world import TICK_MS, Machine, World
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.scale import IS_FULL
@@ -151,14 +152,6 @@ class RateMachine(Machine):
 Trouble = Callable[[RateWorld], None]
 
 
-def pause(world: RateWorld) -> None:
-    world.random.choice(world.machines).pause(world.random.randrange(50, 5000))
-
-
-def replace(world: RateWorld) -> None:
-    world.random.choice(world.machines).replace_controller()
-
-
 def kill(world: RateWorld) -> None:
     world.random.choice(world.machines).kill_worker(0)
 
@@ -167,36 +160,8 @@ def demand(world: RateWorld) -> None:
     world.random.choice(world.machines).demand = world.random.choice((0.0, 0.3, 3.0))
 
 
-def lossy(world: RateWorld) -> None:
-    world.is_lossy = not world.is_lossy
-
-
-def flush(world: RateWorld) -> None:
-    world.store.flush()
-
-
-def failover(world: RateWorld) -> None:
-    """To a replica that lacks the last quarter of a second."""
-    kept = world.store.client.hgetall(world.key)
-    world.run(250)
-    world.store.client.delete(world.key)
-    if kept:
-        world.store.client.hset(world.key, mapping=kept)
-    world.store.is_now("b" + str(world.random.randrange(10**6)))
-
-
 def nonsense(world: RateWorld) -> None:
     world.store.client.hset(world.key, world.random.choice(("m0", "m1", "m2", "m9", "+")), "junk")
-
-
-def outage(world: RateWorld) -> None:
-    world.is_reachable = False
-    world.run(world.random.randrange(100, 4000))
-    world.is_reachable = True
-
-
-def jump(world: RateWorld) -> None:
-    world.store.pass_ms(world.random.choice((-3_600_000, -700, 700, 5_000, 3_600_000)))
 
 
 TROUBLES: tuple[Trouble, ...] = (pause, replace, kill, demand, lossy, flush, failover, nonsense, outage)

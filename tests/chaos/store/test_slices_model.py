@@ -10,9 +10,10 @@ from random import Random
 import pytest
 
 from lb.state.store import slices
+from tests.chaos.store.troubles import failover, flush, jump, lossy, outage, pause, replace
 from tests.chaos.store.world import World
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.slices import KEYS, SCRIPT, SlicesStore
+from tests.support.slices import SCRIPT, SlicesStore
 
 RUNS = 300 if os.environ.get("LB_CHAOS") == "full" else 12
 STEPS, STEP_MS = 12, 700
@@ -33,14 +34,6 @@ def store(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> SlicesStore:
 Trouble = Callable[[World], None]
 
 
-def pause(world: World) -> None:
-    world.random.choice(world.machines).pause(world.random.randrange(50, 5000))
-
-
-def replace(world: World) -> None:
-    world.random.choice(world.machines).replace_controller()
-
-
 def kill(world: World) -> None:
     world.random.choice(world.machines).kill_worker(world.random.randrange(2))
 
@@ -49,36 +42,8 @@ def demand(world: World) -> None:
     world.random.choice(world.machines).demand = world.random.choice((0.0, 0.1, 1.0))
 
 
-def lossy(world: World) -> None:
-    world.is_lossy = not world.is_lossy
-
-
-def flush(world: World) -> None:
-    world.store.flush()
-
-
-def failover(world: World) -> None:
-    """To a replica that lacks the last quarter of a second."""
-    kept = world.store.client.hgetall(KEYS.limit("web/b@127.0.0.1:1"))
-    world.run(250)
-    world.store.client.delete(KEYS.limit("web/b@127.0.0.1:1"))
-    if kept:
-        world.store.client.hset(KEYS.limit("web/b@127.0.0.1:1"), mapping=kept)
-    world.store.is_now("b" + str(world.random.randrange(10**6)))
-
-
 def nonsense(world: World) -> None:
-    world.store.client.hset(KEYS.limit("web/b@127.0.0.1:1"), world.random.choice(("m0", "m1", "m2", "m9")), "junk")
-
-
-def outage(world: World) -> None:
-    world.is_reachable = False
-    world.run(world.random.randrange(100, 4000))
-    world.is_reachable = True
-
-
-def jump(world: World) -> None:
-    world.store.pass_ms(world.random.choice((-3_600_000, -700, 700, 5_000, 3_600_000)))
+    world.store.client.hset(world.key, world.random.choice(("m0", "m1", "m2", "m9")), "junk")
 
 
 TROUBLES: tuple[Trouble, ...] = (pause, replace, kill, demand, lossy, flush, failover, nonsense, outage)

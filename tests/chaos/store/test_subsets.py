@@ -20,7 +20,7 @@ from tests.support.redis_server import redis_server
 from tests.support.scale import IS_FULL
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.skipif(not IS_FULL, reason="LB_CHAOS=full")
+pytestmark = pytest.mark.skipif(not IS_FULL, reason="a minute and a half: LB_CHAOS=full (make chaos)")
 MACHINES, BACKENDS, SUBSET = 4, 16, 4
 FORGOTTEN_S = 75.0
 

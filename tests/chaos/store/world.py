@@ -61,6 +61,11 @@ class World:
         self.machines = [self.machine(self, f"m{i}", (i + 1) * 1_000_000) for i in range(3)]
 
     @property
+    def key(self) -> str:
+        """Where the store has the limit."""
+        return KEYS.limit("web/b@127.0.0.1:1")
+
+    @property
     def inflight(self) -> int:
         return sum(sum(machine.inflight) for machine in self.machines)
 
