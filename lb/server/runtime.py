@@ -21,7 +21,7 @@ from lb.config import snapshot as snapshots
 from lb.config.usable_policies import is_regional
 from lb.errors import ConfigError
 from lb.http1.forwarded import TrustedProxies
-from lb.model import Backend, Config, Pool, Route, Snapshot, State, summary
+from lb.model import Backend, Pool, Route, Snapshot, State, summary
 from lb.policies.groups import Standing
 from lb.policies.subset import place_of_name, place_of_number
 from lb.policies.table import POLICIES
@@ -33,13 +33,11 @@ from lb.proxy.core import Core
 from lb.proxy.deadlines import Sweeper
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member
-from lb.proxy.pool import FIRST_SLICE_NS, LivePool, TicketSource
-from lb.proxy.rate_limit import RouteLimit
+from lb.proxy.pool import LivePool, TicketSource
 from lb.proxy.regions import RegionalPolicies, Regions
 from lb.proxy.resolver import Resolver
 from lb.proxy.router import Router, StrictRouter
 from lb.proxy.routes import LiveRoute, local_action
-from lb.resilience.gcra import Gcra
 from lb.server import coming, control
 from lb.server.coming import Composition, MemberKey, Turns
 from lb.server.garbage import Collector
@@ -48,8 +46,8 @@ from lb.server.local_tickets import LocalTickets
 from lb.server.missed import Missed
 from lb.server.refused import RefusedReload
 from lb.server.retired import Basis, RetiredSegments
+from lb.server.route_limits import RouteLimits
 from lb.server.status import readiness, status_routes
-from lb.state.bucket import Bucket
 from lb.state.clients import Clients, open_table
 from lb.state.layout import DRAINING, H_NUMBER, READY, SH_CURSOR, SH_CURSOR_OTHER, SH_CURSOR_WEIGHTED
 from lb.state.name_file import NameFile
@@ -105,9 +103,7 @@ class Runtime:
         """Members that the next composition may need."""
         self._next: Composition | None = None
         self._cells: CellDirectory | None = None
-        self._routes: tuple[Route, ...] = ()
-        self._unlimited: set[str] = set()
-        """Routes whose rate limit begins with the machine's first share of it."""
+        self._route_limits = RouteLimits()
         self.segment, self.slot = self._join(self.snapshot)
         self._compose()
 
@@ -280,8 +276,7 @@ class Runtime:
         coming.close_left(old_members, now.members)
         self.worker_cells = cells.of("worker")
         log = self._log_writer()
-        self._unlimited = self._unlimited_before(config)
-        self._routes = config.routes
+        self._route_limits.follow(config)
         routes = [(route, self._live_route(route, pools, cells)) for route in config.routes]
         algo_cells = {name: cells.of(f"algo:{name}") for name in POLICIES}
         unrouted = cells.of("route:(unrouted)")
@@ -298,12 +293,6 @@ class Runtime:
             self.snapshot.generation, Router(status), (), algo_cells, unrouted, quiet,
             unknown_methods=False, basis=self._basis,
         )  # fmt: skip
-
-    def _unlimited_before(self, config: Config) -> set[str]:
-        """Those that had none until now. At a start, all: but with ``closed`` nothing goes without a share."""
-        if not self._routes:
-            return {route.id for route in config.routes} if config.state.on_store_loss == "open" else set()
-        return {route.id for route in self._routes if route.rate_limit is None}
 
     def _replace(self, pools: dict[str, LivePool]) -> None:
         """Who waits in a pool of before waits in its successor. In one that is gone they wait for what they were to get."""
@@ -383,23 +372,13 @@ class Runtime:
     def _live_route(self, route: Route, pools: dict[str, LivePool], cells: CellDirectory) -> LiveRoute:
         column = cells.of(f"route:{route.id}")
         upgrades = frozenset(name.lower().encode() for name in route.upgrades)
-        limit = self._route_limit(route, column)
+        limit = self._route_limits.of(route, self.snapshot, column, self.segment.fd)
         if route.action == "metrics":
             return LiveRoute(route, column, None, control.metrics_from(pools["control"]), "", frozenset(), limit)
         if route.action == "pool":
             pool = pools[route.pool]
             return LiveRoute(route, column, pool, None, route.policy or pool.pool.policy, upgrades, limit)
         return LiveRoute(route, column, None, local_action(route), "", frozenset(), limit)
-
-    def _route_limit(self, route: Route, cells: Cells) -> RouteLimit | None:
-        if route.rate_limit is None:
-            return None
-        state, column = self.snapshot.config.state, self.snapshot.columns[f"route:{route.id}"]
-        gcra = Gcra(route.rate_limit.rate_per_s, route.rate_limit.burst)
-        rule = state.on_store_loss if state.redis else None
-        asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
-        bucket = Bucket(self.segment.fd, column, cells.shared, gcra, rule, asked_by_ns)
-        return RouteLimit(bucket, cells.counters, is_new=route.id in self._unlimited)
 
     def _ready(self, _: Exchange) -> Answer:
         self._look_at_verdicts()  # who is told that all were probed may ask for more at once
