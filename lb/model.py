@@ -9,8 +9,9 @@ survives a reload. Durations are seconds, sizes are bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from lb.structs import Struct, field
 
 ListenerKind = Literal["traffic", "status", "admin"]
 Scheme = Literal["http", "https"]
@@ -27,8 +28,7 @@ BackendState = Literal["ready", "drain", "disabled"]
 RetryCause = Literal["connect", "reset", "timeout", "502", "503", "504"]
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """One PEM pair. ``names`` are the SNI names it answers; empty: those of the certificate."""
 
     cert: str
@@ -36,8 +36,7 @@ class Certificate:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerTimeouts:
+class ListenerTimeouts(Struct, frozen=True):
     """``head`` counts from a request's first byte; ``body`` is the longest silence while a body
     arrives; ``write`` the longest time without progress towards the client; ``half_close`` how long
     a client that has closed its sending side still counts as there."""
@@ -50,8 +49,7 @@ class ListenerTimeouts:
     handshake_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """A bound address set. ``bind`` entries are ``host:port``, ``[v6]:port`` or ``unix:/path``."""
 
     id: str
@@ -67,8 +65,7 @@ class Listener:
     """Admin listeners only: what a change takes; empty: the one in ``state.dir/admin.token``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(Struct, frozen=True):
     """One process we send to. ``unix_path`` is set instead of host and port for ``unix:`` URLs."""
 
     id: str
@@ -108,8 +105,7 @@ class Backend:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class BackendTls:
+class BackendTls(Struct, frozen=True):
     """How ``https`` backends are verified. ``ca`` is a PEM file; empty: the system's store."""
 
     verify: bool = True
@@ -117,8 +113,7 @@ class BackendTls:
     server_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """Active probe of every backend of a pool. ``http``/``https`` want a status in ``status``."""
 
     type: ProbeKind = "tcp"
@@ -133,8 +128,7 @@ class Health:
     fall: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class PoolTimeouts:
+class PoolTimeouts(Struct, frozen=True):
     """``total`` runs until the final answer's head, retries included, the
     time a streamed request body takes to arrive not; ``tunnel`` is a tunnel's
     longest silence; ``idle`` the longest silence inside an answer's body."""
@@ -147,8 +141,7 @@ class PoolTimeouts:
     tunnel_s: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """``attempts`` counts the first one. Connect failures are always tried elsewhere."""
 
     attempts: int = 2
@@ -157,8 +150,7 @@ class Retry:
     budget_min_per_s: float = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptiveOptions:
+class AdaptiveOptions(Struct, frozen=True):
     """Weights and maxima of the adaptive score, and where a backend's load is polled."""
 
     cpu: float = 0.4
@@ -173,8 +165,7 @@ class AdaptiveOptions:
     poll_interval_s: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class PrequalOptions:
+class PrequalOptions(Struct, frozen=True):
     """Of ``prequal``; the defaults are the paper's (``lb.policies.probe_pool``). Rates are of one worker."""
 
     path: str = "/"
@@ -193,16 +184,14 @@ class PrequalOptions:
     """Q_RIF, 2^-0.25"""
 
 
-@dataclass(frozen=True, slots=True)
-class HashKey:
+class HashKey(Struct, frozen=True):
     """What of a request is hashed. ``name``: of the header (lower case), cookie or query field."""
 
     kind: KeyKind = "client_ip"
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContractOptions:
+class ContractOptions(Struct, frozen=True):
     """The table ``contract``: M, K, and both hash functions by their coefficients; none at all: CRC-32."""
 
     slots: int = 512
@@ -214,8 +203,7 @@ class ContractOptions:
     """Of i^2, i, j^2, j and 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class HashOptions:
+class HashOptions(Struct, frozen=True):
     """Of ``consistent_hash`` and its other names."""
 
     table: TableKind = "ring"
@@ -234,8 +222,7 @@ CUSTOM = "custom"
 """The policy that a user wrote, by the name that configurations, ``?algo=`` and metrics use."""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomPolicy:
+class CustomPolicy(Struct, frozen=True):
     """A user's own class. ``source`` is its module's text as it was checked, and what workers run."""
 
     spec: str
@@ -251,8 +238,7 @@ class CustomPolicy:
     build_budget_s: float = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Sticky:
+class Sticky(Struct, frozen=True):
     """Sessions that stay on their backend by a cookie. ``keys``: the first signs, the others are still believed; none:
     the machine's own is put here when the configuration is published."""
 
@@ -268,8 +254,7 @@ class Sticky:
     same_site: SameSite = "lax"
 
 
-@dataclass(frozen=True, slots=True)
-class Geo:
+class Geo(Struct, frozen=True):
     """Which region a client is in. ``database`` is a file with the country of each address (GeoLite2-Country)."""
 
     database: str
@@ -280,8 +265,7 @@ class Geo:
     """For each region all of them, nearest first, so itself before all others."""
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneOptions:
+class ZoneOptions(Struct, frozen=True):
     """Whether a pool prefers backends of the balancer's own zone; the figures are Envoy's."""
 
     prefer: bool = False
@@ -289,8 +273,7 @@ class ZoneOptions:
     overprovisioning: float = 1.4
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """A named set of backends with one policy."""
 
     id: str
@@ -323,8 +306,7 @@ class Pool:
     """How many of the backends this machine talks to; None: all."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldMatch:
+class FieldMatch(Struct, frozen=True):
     """A header or query condition. ``value`` None: it only has to be there."""
 
     name: str
@@ -332,15 +314,13 @@ class FieldMatch:
     regex: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Respond:
+class Respond(Struct, frozen=True):
     status: int = 200
     body: str = ""
     content_type: str = "text/plain; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True):
     """``to`` may hold ``{scheme} {host} {hostport} {path} {query}`` of the request; ``{host}`` is without port,
     ``{query}`` with the ``?`` before it, or nothing."""
 
@@ -348,16 +328,14 @@ class Redirect:
     status: int = 308
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """At most ``burst`` requests at once, and ``rate_per_s`` from then on, on all machines together."""
 
     rate_per_s: float
     burst: int
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """match -> action. The first route of a configuration that matches is taken.
 
     ``scheme`` is what the client spoke (to us, or to a trusted proxy that says so); empty: either.
@@ -388,16 +366,14 @@ class Route:
     """Of all requests of the route together, whoever sends them."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessLog:
+class AccessLog(Struct, frozen=True):
     """``path``: a file, ``-`` for standard output, empty for none."""
 
     path: str = ""
     format: Literal["json", "combined"] = "json"
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """Where state lives. Only the controller talks to the store; workers see what it writes into the segment."""
 
     dir: str
@@ -412,8 +388,7 @@ class State:
     """Without the store, limits that machines share are divided by the machines last known, or closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """A whole validated configuration."""
 
     source: str
@@ -436,8 +411,7 @@ class Config:
     """Whether W3C traces are continued or started; otherwise what a client says of its trace is passed on, unread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What workers and the controller run on: a configuration with its generation and the place of
     every counter in the shared segment (see ``lb.state.layout``)."""
 

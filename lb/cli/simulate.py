@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import click
 from rich.console import Console
@@ -20,6 +20,7 @@ from lb.simulate.load import load
 from lb.simulate.scenario import Scenario
 from lb.simulate.simulation import Progress as Told
 from lb.simulate.table import table_of
+from lb.structs import replace
 
 EXIT_MISTAKES = 2
 MIN_WIDTH = 120

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lb.config.units import format_duration
+from lb.structs import fields
 
 
 class Section(BaseModel):
@@ -18,7 +18,7 @@ class Section(BaseModel):
 
 def setting(owner: type, name: str, text: str, *, example: Any = None) -> Any:
     """A key whose default is that of field ``name`` of a value of ``lb.model``."""
-    spec = next(field for field in dataclasses.fields(owner) if field.name == name)
+    spec = next(field for field in fields(owner) if field.name == name)
     return key(text, spec.default, shown=_as_written(name, spec.default), example=example)
 
 

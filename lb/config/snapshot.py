@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from lb.errors import ConfigError
 from lb.model import Snapshot
+from lb.structs import msgspec
 
 SCHEMA = 1
 """The only major this code reads and writes; raised when an older reader would misread a field."""

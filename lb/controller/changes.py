@@ -11,7 +11,6 @@ import json
 import logging
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from gevent.lock import BoundedSemaphore
@@ -25,6 +24,7 @@ from lb.state.operator import Change, Overlay, Refused, decide, decode_entries, 
 from lb.state.segment import Segment
 from lb.state.store import operator as stored
 from lb.state.store.errors import StoreDown, StoreError
+from lb.structs import Struct, replace
 
 if TYPE_CHECKING:
     from lb.state.store.link import Link
@@ -37,8 +37,7 @@ _one_at_a_time = BoundedSemaphore(1)
 _log = logging.getLogger("lb.operator")
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """``generation``: of this machine's snapshot."""
 
     generation: int

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lb.config.usable_policies import usable_policies
 from lb.health.load import LoadTarget
 from lb.health.probe import ProbeTarget
 from lb.model import Snapshot
+from lb.structs import replace
 
 ADAPTIVE = "adaptive"
 

@@ -17,7 +17,7 @@ from struct import unpack_from
 from sys import float_info
 from typing import Any, Final
 
-import msgspec
+from lb.structs import msgspec
 
 MAX_VALUE_BYTES: Final = 4096
 """A report with dozens of named metrics has a kilobyte."""

@@ -7,7 +7,6 @@ the code of today gives others, the full ones are out of date.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from lb.simulate import shipped
@@ -15,6 +14,7 @@ from lb.simulate.compare import compare
 from lb.simulate.key_moves import NAMES, SIZES, share_moved
 from lb.simulate.load import load
 from lb.simulate.result import Result
+from lb.structs import replace
 
 SHORT = 2_000
 """Requests of the short runs."""

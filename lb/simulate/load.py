@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -24,6 +23,7 @@ from lb.simulate.recorded import read_log
 from lb.simulate.scenario import Behaviour, Clients, Contender, Poisson, Recorded, Scenario
 from lb.simulate.schema import BalancersEntry, FaultEntry, GeoEntry, GroupEntry, ScenarioEntry, ServiceEntry
 from lb.simulate.service import Bimodal, Constant, Exponential, Lognormal, Pareto, Service
+from lb.structs import replace
 
 POOL = "simulated"
 PATIENCE_S = 10.0

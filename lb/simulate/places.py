@@ -8,10 +8,10 @@ from random import Random
 
 from lb.model import Backend
 from lb.policies.subset import place_of_name, place_of_number
+from lb.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Balancers:
+class Balancers(Struct, frozen=True):
     """``count`` machines; number k is in zone k of ``zones`` and in region k of ``regions``, both from the start again."""
 
     count: int = 1
@@ -31,16 +31,14 @@ class Balancers:
         return place_of_number(number) if self.numbered else place_of_name(f"balancer-{number + 1}")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRegions:
+class ClientRegions(Struct, frozen=True):
     """``shares`` of the clients by region, adding up to 1. ``nearest``: for each region all of them, itself first."""
 
     shares: Mapping[str, float]
     nearest: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Away:
+class Away(Struct, frozen=True):
     """What an answer takes longer between a balancer and a backend in different regions, or zones of one region."""
 
     region_s: float = 0.0

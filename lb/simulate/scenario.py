@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from lb.model import Backend, Pool
 from lb.simulate.faults import Antagonists, Fault
 from lb.simulate.places import Away, Balancers, ClientRegions
 from lb.simulate.service import Service
+from lb.structs import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True):
     """What a backend is like; those of one group have the same."""
 
     group: str
@@ -30,21 +29,18 @@ class Behaviour:
         return self.slots / self.service.mean_s
 
 
-@dataclass(frozen=True, slots=True)
-class Poisson:
+class Poisson(Struct, frozen=True):
     rate_per_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """When requests came, in seconds since the first one, and the clients who sent them (empty: not known)."""
 
     times_s: tuple[float, ...]
     clients: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
+class Clients(Struct, frozen=True):
     """Who asks: ``count`` different keys. ``skew`` 0: all alike; 1: the classic Zipf, the k-th asks 1/k as often."""
 
     count: int = 1000
@@ -54,16 +50,14 @@ class Clients:
     """Part of them that keep the cookie of their session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contender:
+class Contender(Struct, frozen=True):
     """A policy that is tried. ``pool`` is the one of the scenario with this policy and its options."""
 
     label: str
     pool: Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """``backends[i]`` behaves like ``behaviours[i]``. With ``Poisson`` at least one of the two ends is set."""
 
     name: str

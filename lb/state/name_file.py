@@ -12,9 +12,8 @@ import stat
 import time
 from collections.abc import Mapping
 
-import msgspec
-
 from lb.config.addresses import Found, backends_only
+from lb.structs import msgspec
 
 NAME = "addresses.json"
 MOST_AGE_S = 86_400.0

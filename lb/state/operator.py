@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lb.config import checks
 from lb.config.membership import BACKEND_KEYS, WEIGHTS, backend_of, keys_of, misfit
 from lb.model import Backend, BackendState, Config, Pool
+from lb.structs import Struct, field, replace
 
 STATES = ("ready", "drain", "disabled")
 MAX_ENTRY_BYTES = 16 << 10
@@ -27,8 +28,7 @@ _known_state = checks.one_of(*STATES)
 _known_weight = checks.count(*WEIGHTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What is None or False is as the configuration has it. ``generation``: in the cluster's layer the number of this
     change; in a machine's own the newest of the cluster's that was known when it was made."""
 
@@ -45,8 +45,7 @@ class Entry:
         return self.state in (None, "ready") and self.weight is None and self.added is None and not self.is_removed
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(Struct, frozen=True):
     """``store``: where the cluster's layer comes from; ``corrupt``: names whose entry there cannot be read."""
 
     generation: int = 0

@@ -15,7 +15,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 from lb.config import names
 from lb.config import snapshot as snapshot_file
@@ -27,6 +26,7 @@ from lb.state.layout import SLOT_GENERATION
 from lb.state.operator import Overlay, apply
 from lb.state.segment import Segment, SegmentError, slots_for
 from lb.state.sticky_key import with_sticky_keys
+from lb.structs import replace
 
 PATIENCE_S = 10.0
 """How long a publisher waits for another one; a whole publication takes a few milliseconds."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 
 from lb.model import Config, Pool
 from lb.state import durable
+from lb.structs import replace
 
 _is_key = re.compile(r"[!-~]{16,1024}", re.ASCII).fullmatch
 

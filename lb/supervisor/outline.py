@@ -5,12 +5,9 @@ Pools and routes stay behind, so a large file is a short outline.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import msgspec
-
 from lb.errors import ConfigError
 from lb.model import Config
+from lb.structs import msgspec, replace
 
 
 def dump(config: Config) -> str:

@@ -21,7 +21,7 @@ HOW_TO_START = "LB_CONFIG=FILE gunicorn -c python:lb.controller.gunicorn_conf lb
 
 @pytest.fixture
 def balancer() -> Iterator[Balancer]:
-    with running_balancer(simple_config([9])) as one:
+    with running_balancer(simple_config([9]), is_published=False) as one:
         yield one
 
 
@@ -50,7 +50,9 @@ def test_stock_workers_refuse_bare_line_feeds_where_gunicorn_finds_its_c_parser_
     if not BESIDE.is_dir():
         missing(f"gunicorn_h1c is not in {BESIDE} (tools/setup.sh test)")
     environ = {"PYTHONPATH": str(BESIDE)}
-    with running_balancer(simple_config([9]), subject, environ=environ, with_controller=True) as stock:
+    with running_balancer(
+        simple_config([9]), subject, environ=environ, with_controller=True, is_published=False
+    ) as stock:
         wait_for("the listener", lambda: is_open(stock.ports[listener]))
         answer = exchange(stock.ports[listener], b"GET / HTTP/1.1\nHost: lb.test\n\n", first_s=20.0)
     assert answer.data.startswith(b"HTTP/1.1 400 ")

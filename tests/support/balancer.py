@@ -21,6 +21,9 @@ from typing import Any, Literal
 
 import psutil
 
+from lb.config.load import load
+from lb.state.publish import publish, snapshot_path
+from lb.state.reload import record
 from tests.support.ports import free_ports
 from tests.support.raw_client import exchange
 from tests.support.shared_state import inflight
@@ -109,12 +112,14 @@ def running_balancer(
     settings: str = "lb.server.gunicorn_conf",
     through: Sequence[str] = (),
     gunicorn: Sequence[str] = _GUNICORN,
+    is_published: bool = True,
 ) -> Iterator[Balancer]:
     """Serves ``config`` until the end of the block.
 
     Listeners need not name a ``bind``: each gets a free port. ``settings`` is the worker subject's conf
     module (``tests.support.settings`` has others); ``through`` a command that executes the one behind it, for
-    the controller too; ``gunicorn`` how that is called.
+    the controller too; ``gunicorn`` how that is called. Not ``is_published``: gunicorn finds a file only and
+    publishes that itself, which costs each start half a second of a core.
     """
     listeners = {"traffic": {}, "status": {}, "admin": {}, **config.get("listeners", {})}
     ports = dict(zip(listeners, free_ports(len(listeners)), strict=True))
@@ -129,12 +134,21 @@ def running_balancer(
             stack.callback(_remove_segment, state_dir)
             command = (*through, *gunicorn, *_options(subject, ports["traffic"], settings))
             environ = {**(environ or {}), **({"LB_NATIVE": "0"} if subject == "uncompiled" else {})}
+            if is_published:
+                environ["LB_SNAPSHOT"] = _published(file, environ)
             process = stack.enter_context(_running(command, file, environ))
             balancer = Balancer(ports, process, state_dir, subject)
             _wait_until_serving(balancer)
             if with_controller:
                 stack.enter_context(_running((*through, *_CONTROLLER), file, environ))
             yield balancer
+
+
+def _published(file: Path, environ: Mapping[str, str]) -> str:
+    """The snapshot in force, as the publisher's command would have put it there and said."""
+    state_dir = publish(load(str(file), {**os.environ, **environ})).config.state.dir
+    record(state_dir, [])
+    return snapshot_path(state_dir)
 
 
 def _options(subject: Subject, port: int, settings: str) -> tuple[str, ...]:

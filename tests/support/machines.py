@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import gevent
@@ -14,6 +14,7 @@ from lb.model import Backend, Config, Pool, Snapshot, State
 from lb.state.publish import publish
 from lb.state.segment import Segment
 from lb.state.store.link import Link
+from lb.structs import replace
 
 PATIENCE_S = 8.0
 

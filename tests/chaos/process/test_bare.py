@@ -33,7 +33,7 @@ WORKERS = 2
 @pytest.fixture
 def balancer(backends: list[int]) -> Iterator[Balancer]:
     config = {**simple_config(backends), "workers": WORKERS, "graceful_timeout": "10s"}
-    with running_balancer(config, gunicorn=(str(GUNICORN),)) as running:
+    with running_balancer(config, gunicorn=(str(GUNICORN),), is_published=False) as running:
         wait_for("all workers", lambda: len(children_of(running.pid)) == WORKERS)
         yield running
         end_group(running.pid)
@@ -73,7 +73,10 @@ def test_row_60_a_worker_killed_in_a_reload_costs_what_it_worked_on_and_is_back_
 ) -> None:
     """In a reload gunicorn waits for the workers of before to end, at most so long, and replaces nobody meanwhile."""
     config = {**simple_config(backends), "workers": WORKERS, "graceful_timeout": f"{GRACEFUL_S:g}s"}
-    with running_balancer(config, gunicorn=(str(GUNICORN),)) as running, RawClient(running.port) as idle:
+    with (
+        running_balancer(config, gunicorn=(str(GUNICORN),), is_published=False) as running,
+        RawClient(running.port) as idle,
+    ):
         wait_for("all workers", lambda: is_complete(running))
         idle.send(request())
         idle.receive_until(BODY)  # whose worker waits for its next request, and the arbiter for that worker

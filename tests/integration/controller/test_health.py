@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import gevent
 import pytest
@@ -28,6 +27,7 @@ from lb.state.layout import (
     UNKNOWN,
     UP,
 )
+from lb.structs import replace
 from tests.integration.controller.machine import QUICK, Machine, wait_until
 from tests.unit.health.origin import Origin, silence, status, unused_port
 

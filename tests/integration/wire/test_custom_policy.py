@@ -41,7 +41,7 @@ def test_it_picks_until_it_fails(then: str, subject: Subject, tmp_path: Path) ->
             ports.append(stack.enter_context(fault_origin(behaviour)).port)
         environ = {"PYTHONPATH": str(tmp_path)}
         config = simple_config(ports, policy=own)
-        balancer = stack.enter_context(running_balancer(config, subject, environ=environ))
+        balancer = stack.enter_context(running_balancer(config, subject, environ=environ, is_published=False))
         answers = [get(balancer.port) for _ in range(GOOD_PICKS + 20)]
         assert {answer.status for answer in answers} == {200}
         letters = b"".join(answer.body for answer in answers)

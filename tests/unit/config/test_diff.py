@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lb.config.diff import restart_reasons
 from lb.model import Backend, Certificate, Config, Listener, Pool, Route, State
+from lb.structs import replace
 
 LISTENER = Listener("traffic", "traffic", ("0.0.0.0:80",))
 POOL = Pool("web", (Backend("a"), Backend("b")))

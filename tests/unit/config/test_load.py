@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
+from lb import structs
 from lb.config.load import load
 from lb.errors import ConfigError
 from lb.model import (
@@ -82,7 +82,7 @@ def test_every_default_is_the_models(tmp_path: Path) -> None:
     assert config.routes == (Route("default", "pool", pool="web"),)
     for listener in config.listeners:
         assert listener == Listener(listener.id, listener.kind, listener.bind)
-    assert config == dataclasses.replace(
+    assert config == structs.replace(
         type(config)(config.source, config.listeners, config.pools, config.routes, config.state),
         workers=config.workers,
         access_log=config.access_log,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from lb import model
 from lb.config import snapshot as snapshot_file
 from lb.errors import ConfigError
+from lb.structs import replace
 
 SNAPSHOT = model.Snapshot(
     generation=7,

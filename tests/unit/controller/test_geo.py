@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from lb.model import Config, Geo, Snapshot, State
 from lb.state.geo_file import copy_path
 from lb.state.layout import GEO_LOADED, GEO_MISSING, GEO_NONE, H_GEO, H_GEO_BUILT_S, H_GEO_REFUSED
 from lb.state.segment import Segment
+from lb.structs import replace
 from tests.support.geo import write_database
 
 

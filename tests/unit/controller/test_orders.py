@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -25,6 +24,7 @@ from lb.state.segment import Segment
 from lb.state.store.errors import StoreError
 from lb.state.store.order import digest
 from lb.state.tickets import Tickets
+from lb.structs import replace
 from tests.integration.state.children import Child
 from tests.support.machines import until
 from tests.support.order_store import OrderLink, OrderStore

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from lb.metrics.collector import SegmentCollector
@@ -31,6 +30,7 @@ from lb.state.layout import (
 from lb.state.reload import record
 from lb.state.segment import Segment
 from lb.state.slot import WorkerSlot
+from lb.structs import replace
 from tests.support.shared_state import bucket
 from tests.unit.metrics.counted import fill, machine
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lb.model import Pool, ZoneOptions
 from lb.policies.groups import Groups, Standing, everybody
 from lb.policies.table import deciding
+from lb.structs import replace
 from tests.unit.policies.context import members_of
 
 MEMBERS = tuple(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from lb.policies.table import BY_KEY, POLICIES
 from lb.policies.tables import Table, Wanted, build_table
 from lb.proxy.pool import LivePool
 from lb.state.layout import DOWN, SH_VERDICT, UP
+from lb.structs import replace
 from tests.unit.proxy.live import backends, live_pool
 
 PREFER = ZoneOptions(prefer=True)

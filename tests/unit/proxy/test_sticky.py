@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from time import monotonic_ns
 
 import gevent
@@ -23,6 +22,7 @@ from lb.proxy.forward import forward
 from lb.proxy.pool import LivePool
 from lb.proxy.sticky import StickySessions, token
 from lb.state.layout import DOWN, SH_EJECTED_UNTIL_NS, SH_REFUSED_NS, SH_VERDICT, UP
+from lb.structs import replace
 from tests.support.fault_origin import fault_origin
 from tests.support.scripted import FakeClock, head_of
 from tests.unit.proxy.attempts import FAULTS

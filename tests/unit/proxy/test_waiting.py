@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from random import Random
 
 import gevent
@@ -21,6 +20,7 @@ from lb.proxy.member import Member
 from lb.proxy.pool import LivePool
 from lb.proxy.waiting import LEAD_NS, POLL_S
 from lb.state.layout import DOWN, SH_VERDICT
+from lb.structs import replace
 from tests.support.scripted import FakeClock, FakeSegment, head_of
 from tests.unit.proxy.live import Cursors, backends, exchange_of, live_pool
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from weakref import ref
 
@@ -18,6 +17,7 @@ from lb.server import coming
 from lb.server.coming import Composition, MemberKey, Turns, close_left, member_key
 from lb.server.garbage import Collector
 from lb.state.layout import SH_VERDICT
+from lb.structs import replace
 from tests.support.scripted import FakeSegment, directory
 
 POOL = Pool("web", tuple(Backend(f"b{n}", host="127.0.0.1", port=n) for n in range(1, 1001)))

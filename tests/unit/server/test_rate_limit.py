@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic_ns
 
 import pytest
@@ -13,6 +12,7 @@ from lb.model import Config, RateLimit, Respond, Route
 from lb.proxy.deadlines import Deadline
 from lb.server.runtime import Runtime
 from lb.state.layout import C_RATE_LIMITED, SH_SLICE, SH_SLICE_UNTIL_NS
+from lb.structs import replace
 from tests.support.scripted import head_of
 from tests.unit.proxy.live import body_of, exchange_of
 from tests.unit.server.test_runtime import config, origin, put_in_force, runtime, total, wait_until

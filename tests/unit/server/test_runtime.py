@@ -8,7 +8,6 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
@@ -65,6 +64,7 @@ from lb.state.process import start_ticks
 from lb.state.publish import publish, snapshot_path
 from lb.state.reload import record
 from lb.state.segment import Segment
+from lb.structs import replace
 from tests.support.behaviours import OK, answering
 from tests.support.fault_origin import FaultOrigin, fault_origin
 from tests.support.scripted import head_of

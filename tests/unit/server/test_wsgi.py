@@ -6,7 +6,6 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from wsgiref.handlers import SimpleHandler
@@ -18,6 +17,7 @@ from lb.server.wsgi import Application
 from lb.state.layout import C_COUNT
 from lb.state.publish import publish, snapshot_path
 from lb.state.segment import Segment
+from lb.structs import replace
 from tests.support.behaviours import OK, answering
 from tests.support.fault_origin import FaultOrigin, fault_origin
 

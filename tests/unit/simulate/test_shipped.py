@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lb.simulate import figures, shipped
 from lb.simulate.compare import compare
 from lb.simulate.load import load
 from lb.simulate.result import Result
+from lb.structs import replace
 
 FIGURES = Path(__file__).parents[3] / "docs" / "charts" / "figures.json"
 SHORT = figures.SHORT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from lb.state.operator import (
     lost,
     with_own,
 )
+from lb.structs import replace
 
 IDS = ("a", "b", "c")
 

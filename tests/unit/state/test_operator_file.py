@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from lb.state import durable, operator_file
 from lb.state.operate import own_order
 from lb.state.operator import Change, Entry, Overlay
 from lb.state.publish import publish, read_token, republish, segment_paths, snapshot_path, token_of
+from lb.structs import replace
 from tests.unit.state.test_publish import config_with
 
 DRAINED = Overlay(machine={"web/a": Entry("drain")})

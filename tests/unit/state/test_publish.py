@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from lb.state import publish as publish_module
 from lb.state.layout import C_COUNT, SH_VERDICT, SLOT_GENERATION, UP
 from lb.state.publish import publish, segment_paths, snapshot_path
 from lb.state.segment import Segment, SegmentError
+from lb.structs import replace
 
 
 def config_with(state_dir: Path, *backends: str, workers: int = 1) -> Config:

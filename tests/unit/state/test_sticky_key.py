@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from lb.config import snapshot as snapshot_file
 from lb.model import Backend, Config, Pool, Route, State, Sticky
 from lb.state.publish import publish, segment_paths, snapshot_path
 from lb.state.sticky_key import with_sticky_keys
+from lb.structs import replace
 
 OWN = "0123456789abcdef"
 

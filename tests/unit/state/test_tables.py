@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lb.model import Backend, Config, HashOptions, Pool, Route, State, TableKind
 from lb.policies.tables import Table, Wanted, build_table, wanted
 from lb.state import tables
 from lb.state.tables import MappedTables
+from lb.structs import replace
 
 KINDS: tuple[TableKind, ...] = ("ring", "maglev", "rendezvous", "contract")
 KEYS = [b"10.0.%d.%d" % (n >> 6, n & 63) for n in range(300)]
@@ -99,11 +100,11 @@ def test_a_worker_without_files_builds_what_it_needs_and_says_so(
 
 def test_a_table_depends_on_what_it_is_made_of_and_nothing_else() -> None:
     ring = Wanted("ring", HashOptions(), (("a", 1), ("b", 1)))
-    assert ring.digest == replace(ring, options=HashOptions(bounded_load=1.5, maglev_size=101)).digest
+    assert ring.digest == dataclasses.replace(ring, options=HashOptions(bounded_load=1.5, maglev_size=101)).digest
     others = [
-        replace(ring, options=HashOptions(points=80)),
-        replace(ring, kind="rendezvous"),
-        replace(ring, shares=(("a", 1), ("b", 2))),
-        replace(ring, shares=(("b", 1), ("a", 1))),
+        dataclasses.replace(ring, options=HashOptions(points=80)),
+        dataclasses.replace(ring, kind="rendezvous"),
+        dataclasses.replace(ring, shares=(("a", 1), ("b", 2))),
+        dataclasses.replace(ring, shares=(("b", 1), ("a", 1))),
     ]
     assert len({ring.digest, *(other.digest for other in others)}) == 5

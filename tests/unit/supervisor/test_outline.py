@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lb.errors import ConfigError
+from lb.structs import replace
 from lb.supervisor import outline
 from lb.supervisor.addresses import control_binds, data_binds
 from tests.unit.config.writing import SMALLEST, loaded

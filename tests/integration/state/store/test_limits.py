@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic_ns
 
@@ -16,6 +15,7 @@ from lb.state.layout import SH_FULL_NS, SH_SLICE, SH_SLICE_UNTIL_NS
 from lb.state.segment import Segment
 from lb.state.store.keys import Keys
 from lb.state.store.link import Link
+from lb.structs import replace
 from tests.support.machines import Machine, machine, pool_of, until
 from tests.support.redis_server import RedisServer, redis_server
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lb.controller.sync import Part
 from lb.model import Pool
 from lb.state.layout import H_MACHINES, H_NUMBER, SH_OTHERS
 from lb.state.store.link import Link
+from lb.structs import replace
 from tests.support.machines import Machine, machine, pool_of, until
 from tests.support.redis_server import RedisServer, redis_server
 

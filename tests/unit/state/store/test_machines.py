@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lb.model import Backend, Config, Pool, State, Sticky
 from lb.state.store.machines import FIELDS, Machine, described, differences, digest, from_fields, to_fields
+from lb.structs import replace
 
 A = Backend("a", host="127.0.0.1", port=1)
 B = Backend("b", host="127.0.0.1", port=2)
@@ -79,8 +80,8 @@ def config_of(pool: Pool) -> Config:
 
 def test_each_machine_that_differs_is_named_with_its_pools() -> None:
     others = {
-        "same": replace(OURS, name="same"),
-        "far": replace(OURS, name="far", pools={"web": "other", "more": "m"}),
+        "same": dataclasses.replace(OURS, name="same"),
+        "far": dataclasses.replace(OURS, name="far", pools={"web": "other", "more": "m"}),
     }
     assert differences(OURS, others) == (
         "machine far has other pools (missing there: api, missing here: more, different: web)",

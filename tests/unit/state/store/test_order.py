@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.model import Backend, Pool
 from lb.state.store.order import Known, Step, digest, moved, read_news, step
+from lb.structs import replace
 
 POOL = Pool("web", tuple(Backend(f"b{i}", host="h", port=i + 1) for i in range(3)))
 
