@@ -27,7 +27,7 @@ native:
 test:
 	@$(SETUP) test
 	@.venv/bin/lb native --if-possible & compiling=$$!; \
-	  $(MAKE) --no-print-directory lint && $(PY) -m pytest -n 2 --dist loadfile $(AS_WRITTEN); passed=$$?; \
+	  $(MAKE) --no-print-directory lint && $(PY) -m pytest -n 3 --dist loadfile $(AS_WRITTEN); passed=$$?; \
 	  wait $$compiling && exit $$passed
 	@$(PY) -m pytest -n 6 --dist loadfile $(AS_WRITTEN:%=--ignore=%)
 

@@ -137,9 +137,10 @@ case ${1:-run} in
     ;;
   test)
     make_venv
+    { install_test_programs && install_oracle; } &
+    beside=$!
     install_package development "[dev]"
-    install_test_programs
-    install_oracle
+    wait "$beside"
     ;;
   bench)
     make_venv
