@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from lb.structs import replace
 from tests.corpus.answers import UNREADABLE, Seen, final, read_answers
 from tests.corpus.cases import Judgement, RequestCase
 from tests.support.recorded import NO_COLON, Recorded

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from lb.structs import replace
 from tests.corpus.answers import Seen, final, looks_complete, read_answers
 from tests.corpus.cases import Judgement, ResponseCase
 
