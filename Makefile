@@ -29,7 +29,7 @@ test:
 	@.venv/bin/lb native --if-possible & compiling=$$!; \
 	  $(MAKE) --no-print-directory lint && $(PY) -m pytest -n 3 --dist loadfile $(AS_WRITTEN); passed=$$?; \
 	  wait $$compiling && exit $$passed
-	@$(PY) -m pytest -n 6 --dist loadfile $(AS_WRITTEN:%=--ignore=%)
+	@$(PY) -m pytest -n 7 --dist loadfile $(AS_WRITTEN:%=--ignore=%)
 
 lint:
 	@$(SETUP) development
