@@ -1,6 +1,6 @@
 """Compiling the data path with mypyc: the same Python, as C. ``lb native`` calls it, nothing else does.
 
-A build appears whole or not at all, and takes the place of those of other sources for the same Python.
+A build appears whole or not at all, and takes the place of those of other sources for the same Python and as quick.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lb.native.finder import BUILDS, COMPILED, PACKAGE, SUFFIX, build_directory
+from lb.native.finder import BUILDS, COMPILED, PACKAGE, SUFFIX, build_directory, is_quick, is_wanted
 
 READABLE = 0o755
 """Whatever the umask: who runs the balancer is seldom who compiled it."""
@@ -24,7 +24,8 @@ import sys
 from mypyc.build import mypycify
 from setuptools import setup
 
-modules = mypycify(["--ignore-missing-imports", *sys.argv[1:]], opt_level="2", debug_level="0", group_name="lb_native")
+level, *sources = sys.argv[1:]
+modules = mypycify(["--ignore-missing-imports", *sources], opt_level=level, debug_level="0", group_name="lb_native")
 setup(name="lb-native", packages=[], ext_modules=modules, script_args=["-q", "build_ext", "--build-lib", "built"])
 """
 
@@ -65,7 +66,7 @@ def _compiled(scratch: Path) -> Path:
     shutil.copytree(PACKAGE, scratch / "lb", ignore=shutil.ignore_patterns("_native", "__pycache__"))
     sources = [f"{name.replace('.', '/')}.py" for name in COMPILED]
     environ = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} {_FLAGS}".strip()}
-    command = [sys.executable, "-c", _RECIPE, *sources]
+    command = [sys.executable, "-c", _RECIPE, "0" if is_quick() else "2", *sources]
     run = subprocess.run(command, cwd=scratch, env=environ, capture_output=True, text=True)
     if run.returncode:
         raise BuildError(f"mypyc failed:\n{run.stdout}{run.stderr}")
@@ -88,6 +89,6 @@ def _installed(named: Path) -> str:
 
 def remove() -> None:
     """Removes what was compiled for this Python. A running process keeps what it has loaded."""
-    for build in Path(BUILDS).glob("*/"):
+    for build in filter(lambda build: is_wanted(build.name), Path(BUILDS).glob("*/")):
         if any(file.name.endswith(SUFFIX) for file in build.iterdir()):
             shutil.rmtree(build)

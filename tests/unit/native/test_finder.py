@@ -69,6 +69,19 @@ def test_a_build_can_be_left_aside(package: Path, monkeypatch: pytest.MonkeyPatc
     assert not is_compiled()
 
 
+def test_one_that_was_made_in_a_hurry_is_for_those_who_ask_for_it(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LB_NATIVE", "quick")
+    make_build()
+    monkeypatch.delenv("LB_NATIVE")
+    prefer_compiled()
+    assert not is_compiled() and finder.data_path() == "not compiled: lb native"
+    monkeypatch.setenv("LB_NATIVE", "quick")
+    prefer_compiled()
+    assert is_compiled()
+
+
 def test_a_build_that_may_not_be_read_is_none(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made by root under umask 077, say: the balancer starts as it is written."""
     make_build()
