@@ -31,7 +31,7 @@ test:
 	@$(QUICK) .venv/bin/lb native --if-possible & compiling=$$!; \
 	  $(MAKE) --no-print-directory lint && $(PY) -m pytest -n 3 --dist loadfile $(AS_WRITTEN); passed=$$?; \
 	  wait $$compiling && exit $$passed
-	@$(QUICK) $(PY) -m pytest -n 7 --dist loadfile $(AS_WRITTEN:%=--ignore=%)
+	@$(QUICK) $(PY) -m pytest -n 8 --dist loadfile $(AS_WRITTEN:%=--ignore=%)
 
 lint:
 	@$(SETUP) development
