@@ -89,6 +89,7 @@ WERKZEUG: dict[str, Lost] = {
     "http-1-0-keep-alive": NO_CONNECTION,
     "two-after-each-other": NO_CONNECTION,
     "pipelining-of-three": NO_CONNECTION,
+    "rate-limit": NO_CONNECTION,
     "pipelining-good-then-bad": NO_CONNECTION,
     "empty-lines-before": NO_PARSER,
     "download-of-unknown-length-is-chunked": NO_CONNECTION,

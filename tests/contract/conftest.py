@@ -124,6 +124,7 @@ ROUTES: list[dict[str, Any]] = [
     *({"host": f"{name}.test", "pool": name} for name in ("half", "hole", "tls", "wrong", "named", "unknown")),
     *({"host": f"{name}.test", "pool": name} for name in ("unverified", "unix", "v6")),
     {"host": "small.test", "pool": "main", "body_limit": 1024},
+    {"host": "seldom.test", "pool": "main", "rate_limit": {"rate": "1/d", "burst": 1}},
     {"host": "algo.test", "pool": "main", "algo_override": True, "error_style": "error_only"},
     {"host": "fixed.test", "exact": "/teapot", "respond": {"status": 418, "body": "short\n", "content_type": "text/x"}},
     {"host": "fixed.test", "exact": "/moved", "redirect": "https://new.test{path}{query}"},

@@ -88,6 +88,11 @@ CASES = [
         client=Wanted(302, b"", {"location": ["http://fixed.test/there"]}),
         backend=(),
     ),
+    Case(
+        "rate-limit",
+        request(host="seldom.test") * 2,
+        client=(Wanted(), refusal("rate_limited", retry_after=[re.compile("8[56][0-9]{3}")])),
+    ),
     Case("health", request("/health", host="fixed.test"), client=Wanted(body=b"OK"), backend=()),
     *(Case(f"algo-{name}", request(f"/?algo={name}", host="algo.test")) for name in POLICIES),
     Case("algo-custom-without-a-class", request("/?algo=custom", host="algo.test"), client=INVALID, backend=()),
