@@ -64,3 +64,8 @@ def _sync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """An opener that does not wait for the other end of a FIFO that somebody put where a file belongs."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 
 from lb.config.addresses import Found, backends_only
+from lb.state.durable import without_waiting
 from lb.structs import msgspec
 
 NAME = "addresses.json"
@@ -33,7 +34,7 @@ class NameFile:
     def read(self) -> dict[tuple[str, int], Found]:
         """By host and port; nothing of a file that is missing, damaged, old, or not one of ours. Never waits."""
         try:
-            with open(self._path, "rb", opener=_without_waiting) as file:
+            with open(self._path, "rb", opener=without_waiting) as file:
                 status = os.fstat(file.fileno())
                 is_old = time.time() - status.st_mtime > MOST_AGE_S
                 if is_old or not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
@@ -58,11 +59,6 @@ class NameFile:
             os.utime(self._path)
         except OSError:
             return
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """For the other end of a FIFO, that is."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _decoded(item: tuple[str, _Entry]) -> tuple[tuple[str, int], Found]:

@@ -33,7 +33,7 @@ def _with_key(pool: Pool, key: str) -> Pool:
 def _own_key(path: str) -> str:
     """What is in the file, or a new one put there; a damaged file is replaced, which ends its sessions."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="ascii", opener=durable.without_waiting) as file:
             found = file.read(2048).strip()
     except (FileNotFoundError, ValueError):
         found = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def test_a_damaged_one_is_replaced(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "sticky.key").write_bytes(damaged)
     [(made,)] = keys(with_sticky_keys(config_with(tmp_path, Sticky("a"))))
     assert len(made) == 64
+
+
+def test_nobody_waits_for_who_writes_into_one_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "sticky.key")
+    (key,) = keys(with_sticky_keys(config_with(tmp_path, Sticky("a"))))[0]
+    assert (tmp_path / "sticky.key").read_text() == f"{key}\n"
 
 
 def test_what_is_published_has_one_and_the_file_of_the_configuration_has_none(tmp_path: Path) -> None:
