@@ -48,7 +48,7 @@ def _policy_names(ctx: click.Context, option: click.Parameter, names: tuple[str,
 @click.option("--list", "is_list", is_flag=True, help="List the scenarios that come with lb.")
 @click.option("--policy", "policies", multiple=True, callback=_policy_names, help="Instead of the file's; repeatable.")
 @click.option("--seed", type=click.IntRange(0), help="Instead of the file's.")
-@click.option("--requests", type=click.IntRange(1), help="At most so many, whatever the file says.")
+@click.option("--requests", type=click.IntRange(1), help="So many at most, whatever number the file says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; the same seed gives the same bytes.")
 @click.option("--chart", "chart_file", metavar="FILE", help="Draw one scenario into FILE.svg or FILE.png.")
 def simulate(
@@ -121,11 +121,10 @@ def _path(scenario: str) -> str:
 
 
 def _changed(scenario: Scenario, changes: Changes) -> Scenario:
-    limits = [limit for limit in (scenario.requests, changes.requests) if limit is not None]
     return replace(
         scenario,
         seed=scenario.seed if changes.seed is None else changes.seed,
-        requests=min(limits, default=None),
+        requests=scenario.requests if changes.requests is None else changes.requests,
     )
 
 

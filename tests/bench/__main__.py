@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench import figures, origin, plot, ports, processes, report
-from tests.bench.cases import idle, large, pick, rps, start, tail, workers, wsgi
+from tests.bench.cases import idle, large, pick, rps, simulate, start, tail, workers, wsgi
 from tests.bench.outcome import Outcome
 from tests.bench.plan import Cores, Plan
 from tests.bench.systems import SYSTEMS
@@ -31,6 +31,7 @@ CASES: dict[str, Callable[[Plan], Outcome]] = {
     "workers": workers.run,
     "pick": pick.run,
     "wsgi": wsgi.run,
+    "simulate": simulate.run,
     "tail": tail.run,
 }
 _OPTIONAL = ("tail",)

@@ -1,4 +1,4 @@
-"""Cost of one pick of every policy at 3, 100 and 10,000 backends: no network, the policies' own code."""
+"""Cost of one pick of every policy at 3 to 10,000 backends, and of the tables of 1,000: no network, the policies' own code."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FAST = (
     "round_robin", "weighted_round_robin", "random", "power_of_two", "peak_ewma", "ip_hash",
     "consistent_hash", "ring_hash", "maglev", "url_hash", "contract_hash", "rendezvous",
 )  # fmt: skip
+BOUNDED = ("ring, bounded", "maglev, bounded")
+TABLES = ("ring_hash", "maglev", "rendezvous", "contract_hash")
 LEAST = ("least_connections", "adaptive")
 
 
@@ -41,7 +43,15 @@ def _figures(rows: list[Row]) -> dict[str, list[float]]:
     sizes = {row["members"] for row in fast}
     growth = [cost[policy, weights, max(sizes)] / cost[policy, weights, min(sizes)] for policy, weights, _ in cost]
     least = [row["pick_us"] for row in rows if row["policy"] in LEAST and row["members"] == 100]
-    return {"pick_fast": [max(cost.values())], "pick_flat": [max(growth)], "pick_least": [max(least)]}
+    bounded = [row["pick_us"] for row in rows if row["policy"] in BOUNDED]
+    tables = [row["build_ms"] for row in rows if row["policy"] in TABLES and row["members"] == 1_000]
+    return {
+        "pick_fast": [max(cost.values())],
+        "pick_flat": [max(growth)],
+        "pick_bounded": [max(bounded)],
+        "pick_least": [max(least)],
+        "table_ms": [max(tables)],
+    }
 
 
 def _table(rows: list[Row]) -> Table:
@@ -55,9 +65,14 @@ def _table(rows: list[Row]) -> Table:
             policy,
             weights,
             *(f"{found[size]['pick_us']:.2f}" for size in sizes),
-            f"{found[sizes[-1]]['build_ms']:.1f}",
+            *(f"{found[size]['build_ms']:.1f}" for size in sizes[-2:]),
         )
         for (policy, weights), found in lines.items()
     )
-    header = ("policy", "weights", *(f"µs at {size:,}" for size in sizes), f"build ms at {sizes[-1]:,}")
+    header = (
+        "policy",
+        "weights",
+        *(f"µs at {size:,}" for size in sizes),
+        *(f"build ms at {size:,}" for size in sizes[-2:]),
+    )
     return Table("One pick", header, body)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 BODY = b"hello"
 TIMEOUT_S = 60.0
 """Not a promise: an answer that comes late on a crowded machine has not been lost."""
-PAUSE_S = 0.03
+PAUSE_S = 0.025
 KEEP_ALIVE_CLIENTS = FRESH_CLIENTS = 3
-FEWEST_REQUESTS = 3_000
+FEWEST_REQUESTS = 5_000
 """None of so many may fail over all reloads, upgrades or restarts of a test."""
 
 

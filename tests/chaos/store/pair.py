@@ -159,6 +159,7 @@ class Pair:
 class Answered:
     status: int
     text: str
+    retry_after: str | None = None
 
     @property
     def body(self) -> Any:
@@ -174,7 +175,7 @@ def admin(run: Run, method: str, path: str, body: Any = None, content_type: str 
         raw = body if body is None or isinstance(body, str) else json.dumps(body)
         connection.request(method, path, raw, fields)
         answer = connection.getresponse()
-        return Answered(answer.status, answer.read().decode())
+        return Answered(answer.status, answer.read().decode(), answer.getheader("Retry-After"))
     finally:
         connection.close()
 

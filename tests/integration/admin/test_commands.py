@@ -198,7 +198,8 @@ def test_two_machines_and_a_store_that_goes_and_comes(tmp_path: Path, ports: lis
             assert [one.states()["one"][0] for one in runs] == ["ready", "drain"]
             assert "on this machine only: web/one ready" in done(runs[0], "status")
             for_all = admin(runs[0], "PATCH", "/api/v1/pools/web/backends/one?scope=cluster", {"state": "disabled"})
-            assert for_all.status == 503 and runs[0].states()["one"][0] == "ready", "refused, and nothing changed"
+            assert (for_all.status, for_all.retry_after) == (503, "1")
+            assert runs[0].states()["one"][0] == "ready", "refused, and nothing changed"
             _restart(runs[1])
             assert runs[1].states() == all_of_it, "restarted while the store is gone"
             server.start()

@@ -72,7 +72,7 @@ def test_each_sees_what_the_others_have_and_what_is_over(start: Start) -> None:
     until(lambda: (others(b), others(c)) == (0, 4))
 
 
-def test_who_ends_has_nothing_in_flight_at_once_and_who_vanishes_soon(start: Start) -> None:
+def test_who_ends_has_nothing_in_flight_at_once_and_who_vanishes_soon(start: Start, server: RedisServer) -> None:
     a, b, c = start("a"), start("b"), start("c")
     work(b, 4)
     work(c, 5)
@@ -83,6 +83,7 @@ def test_who_ends_has_nothing_in_flight_at_once_and_who_vanishes_soon(start: Sta
     until(lambda: others(a) == 5, 1.5)
     for running in c.sync._running:  # as with kill -9: nothing is taken back
         running.loop.stop()
+    assert 0 < server.client().pttl("{t}:inflight:c") <= 3_000
     until(lambda: others(a) == 0 and a.segment.header[H_MACHINES] == 1)
 
 
