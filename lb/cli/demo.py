@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -101,7 +102,7 @@ def refuse_busy(ports: Ports) -> None:
     busy = [(option, port) for option, port in ports.by_option() if not is_free(port)]
     if busy:
         lines = [f"port {port} is in use; choose another with {option}" for option, port in busy]
-        raise click.ClickException("\n".join([*lines, "(or move all of them: lb demo --port-base 6000)"]))
+        raise click.ClickException("\n".join([*lines, f"(or move all of them: {as_typed()} demo --port-base 6000)"]))
 
 
 def is_free(port: int) -> bool:
@@ -138,8 +139,9 @@ def remove_segment(directory: Path) -> None:
 def run(ports: Ports, config: Path, directory: Path) -> None:
     """Starts, serves until told to stop, takes down. Leaves no process, however it ends."""
     stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda *_: stopping.set())
     environ = {**os.environ, **ports.environ(), "LB_STATE_DIR": str(directory)}
     environ["LB_ACCESS_LOG"] = str(directory / "access.log")
     environ["LB_GEO_DATABASE"] = str(demo_geo.write(directory))
@@ -231,10 +233,15 @@ Try
   curl {traffic}/health
   curl {traffic}/metrics
   curl -H 'Host: shul.velocity.localhost' {traffic}/
-  lb backend drain web backend-2 --state-dir {directory}    and `ready` again
+  {as_typed()} backend drain web backend-2 --state-dir {directory}    and `ready` again
 
 Ctrl-C stops everything.
 """
+
+
+def as_typed() -> str:
+    """How this user calls us: by name, or from a clone whose environment is not on the path."""
+    return "lb" if shutil.which("lb") else os.path.relpath(Path(sys.executable).parent / "lb")
 
 
 def dashboard_url(ports: Ports, directory: Path) -> str:

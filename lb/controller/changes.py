@@ -20,7 +20,7 @@ from lb.launch import program
 from lb.model import Snapshot
 from lb.state import operator_file
 from lb.state.operate import Order, adoption, check_expected, own_order
-from lb.state.operator import Change, Overlay, Refused, decide, decode_entries, lost
+from lb.state.operator import Change, Overlay, Refused, decide, decode_entries, lost, unserved
 from lb.state.segment import Segment
 from lb.state.store import operator as stored
 from lb.state.store.errors import StoreDown, StoreError
@@ -63,7 +63,8 @@ def operate(state_dir: str, order: Order) -> Done:
     refused = answer.get("refused")
     if refused:
         raise Refused(refused["status"], refused["reason"], refused["text"])
-    return Done(answer["generation"], "machine" if "own" in order else "cluster", tuple(answer["problems"]))
+    scope: Literal["machine", "cluster"] = "machine" if "own" in order else "cluster"
+    return Done(answer["generation"], scope, tuple(answer["problems"]), tuple(answer["warnings"]))
 
 
 class Operators:
@@ -164,7 +165,7 @@ class Changes:
                 warnings = (f"changed on this machine only: {error}",)
         snapshot = self.current()
         done = operate(snapshot.config.state.dir, own_order(change, _by(snapshot), expected))
-        return replace(done, warnings=warnings)
+        return replace(done, warnings=warnings + done.warnings)
 
     def _for_all(self, link: Link, change: Change, expected: int | None) -> Done:
         """Decided on what we know, made only if the store knows no more; else look and try again."""
@@ -196,7 +197,7 @@ class Changes:
         if done is not None:
             return done
         snapshot = self.current()
-        return Done(snapshot.generation, "cluster", snapshot.problems)
+        return Done(snapshot.generation, "cluster", snapshot.problems, tuple(unserved(snapshot.config)))
 
 
 def _by(snapshot: Snapshot) -> str:

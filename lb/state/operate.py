@@ -15,7 +15,7 @@ from typing import Any
 
 from lb.config.membership import backend_of, keys_of
 from lb.model import Snapshot
-from lb.state.operator import Change, Overlay, Refused, adopt, decide, decode_entries, with_own
+from lb.state.operator import Change, Overlay, Refused, adopt, decide, decode_entries, unserved, with_own
 from lb.state.publish import PublishError, republish
 from lb.state.segment import SegmentError
 
@@ -73,7 +73,8 @@ def main(state_dir: str) -> int:
         print(error, file=sys.stderr)
         return 1
     else:
-        print(json.dumps({"generation": snapshot.generation, "problems": snapshot.problems}))
+        told = {"problems": snapshot.problems, "warnings": unserved(snapshot.config)}
+        print(json.dumps({"generation": snapshot.generation, **told}))
     return 0
 
 

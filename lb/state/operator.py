@@ -280,12 +280,18 @@ def decide(config: Config, before: Entry, change: Change) -> Entry:
         raise _no_backend(pool, change.backend)
     if change.kind == "remove":
         if len(pool.backends) == 1:
-            text = f"{change.backend} is the last backend of pool {pool.id}: add another one first, or drain it"
+            text = f"{change.backend} is the last backend of pool {pool.id}: add another one first"
             raise Refused(409, "last_backend", text)
         return Entry(is_removed=True)
     state = before.state if change.state is None else change.state
     weight = before.weight if change.weight is None else change.weight
     return replace(before, state=state, weight=weight, is_removed=False)
+
+
+def unserved(config: Config) -> list[str]:
+    """A sentence for each pool of which no backend takes new work, by operators' or the configuration's will."""
+    idle = (pool.id for pool in config.pools if all(backend.state != "ready" for backend in pool.backends))
+    return [f"pool {id} has no backend left that takes requests: they are answered 503" for id in idle]
 
 
 def find_pool(config: Config, id: str) -> Pool:

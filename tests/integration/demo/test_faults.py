@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,8 +76,16 @@ def test_a_killed_backend_costs_no_get(tmp_path: Path) -> None:
         assert after == {f"backend-{n}" for n in (1, 2, 4, 5, 6)}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.fixture
+def hang_up_counts() -> Iterator[None]:
+    """Also where this is run by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopping_leaves_nothing(tmp_path: Path, number: signal.Signals, hang_up_counts: None) -> None:
     with running(tmp_path) as demo:
         directory = state_directory_of(demo)
         segment = Path(json.loads((directory / "snapshot.json").read_text())["segment"])

@@ -196,6 +196,12 @@ def test_set_add_remove(api: Api) -> None:
     assert operator["machine"]["web/b/c"]["added"] is True
 
 
+def test_a_pool_that_nobody_serves_any_more_is_said(api: Api) -> None:
+    warned = api("PATCH", "/api/v1/pools/lone/backends/only", {"state": "drain"}).json["warnings"]
+    assert warned == ["pool lone has no backend left that takes requests: they are answered 503"]
+    assert api("PATCH", "/api/v1/pools/lone/backends/only", {"state": "ready"}).json["warnings"] == []
+
+
 def test_another_configuration(api: Api) -> None:
     text = FILE.replace("5003", "5004")
     answer = api("PUT", "/api/v1/config", f"state: {{dir: {api.state_dir}}}\n{text}", Content_Type="application/yaml")
