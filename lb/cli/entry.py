@@ -25,12 +25,17 @@ def main() -> None:
 
 
 def become_supervisor(file: str = DEFAULT_FILE) -> None:
-    """It does not return."""
+    """It does not return. Exits with status 1 where our own interpreter may not be executed (one below /root, say)."""
     early.hold()
     if sys.stdout is not None:  # closed by whoever started us
         sys.stdout.flush()
     argv = program("lb.supervisor", file)
-    os.execv(argv[0], argv)
+    try:
+        os.execv(argv[0], argv)
+    except OSError as error:
+        sys.exit(
+            f"lb run: {argv[0]} cannot be executed by this user: {error.strerror}; install into a place that it may read"
+        )
 
 
 if __name__ == "__main__":
