@@ -22,9 +22,12 @@ class Eligible:
 
     def portions(self, now_ns: int) -> list[Portion]:
         """None: nobody may be asked. Those that are up; while nobody is known to be up, those not known to be down (nothing
-        has been probed yet)."""
+        has been probed yet); where those are none either, those that are only ejected: their errors may be over, and
+        nobody else is there (Envoy's panic mode). Who is down by its probes, or refuses, is never asked."""
         members, ready = self._members, self._groups.ready
-        healthy = [i for i in ready if members[i].is_up(now_ns)] or [
-            i for i in ready if not members[i].is_down() and not members[i].is_out(now_ns)
-        ]
+        healthy = [i for i in ready if members[i].is_up(now_ns)]
+        if not healthy:
+            healthy = [i for i in ready if not members[i].is_down() and not members[i].is_out(now_ns)]
+        if not healthy:
+            healthy = [i for i in ready if not members[i].is_down() and not members[i].refuses(now_ns)]
         return self._groups.portions(healthy)

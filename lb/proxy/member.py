@@ -182,17 +182,20 @@ class Member:
         return self.shared[SH_VERDICT] == DOWN
 
     def is_out(self, now_ns: int) -> bool:
-        """Refused a connect since its last good probe, or is ejected. Without probes (their controller
-        is dead, or the pool has none) a refusal counts for one second."""
+        """Refuses, or is ejected."""
+        return self.shared[SH_EJECTED_UNTIL_NS] > now_ns or self.refuses(now_ns)
+
+    def refuses(self, now_ns: int) -> bool:
+        """Refused a connect since its last good probe. Without probes (their controller is dead, or the pool has none)
+        that counts for one second."""
         shared = self.shared
         refused = shared[SH_REFUSED_NS]
         if refused and refused > shared[SH_PROBE_OK_NS]:
             probed = self.pool.health.type != "none"
             recent = now_ns - refused < _REFUSED_HOLD_NS
             stale_prober = now_ns - shared[SH_PROBE_OK_NS] > 10 * _REFUSED_HOLD_NS
-            if recent or (probed and not stale_prober):
-                return True
-        return shared[SH_EJECTED_UNTIL_NS] > now_ns
+            return recent or (probed and not stale_prober)
+        return False
 
     def totals(self) -> tuple[int, int, int]:
         """Attempts by this worker's slot, those without a good answer, and microseconds that answers took."""

@@ -52,6 +52,19 @@ def test_row_51_the_last_ones_are_not_ejected(lane: Lane) -> None:
     assert [lane.get().status for _ in range(20)] == [500] * 20
 
 
+def test_row_51_an_ejected_one_is_asked_where_nobody_else_is_left(lane: Lane) -> None:
+    """Its errors may be over. Who refuses is not asked."""
+    says = [FAILING]
+    lane.first.serve(answering(lambda _: says[-1]))
+    lane.second.serve(answering(OK))
+    assert [lane.get().status for _ in range(30)].count(500) == 5
+    says.append(OK)
+    lane.second.close()
+    asked = len(lane.first.complete())
+    assert [lane.get().status for _ in range(10)] == [200] * 10
+    assert len(lane.first.complete()) == asked + 10
+
+
 def test_row_54_all_down_is_cheap_and_honest(lane: Lane) -> None:
     started = time.monotonic()
     answers = [lane.get() for _ in range(50)]

@@ -96,8 +96,8 @@ def test_eligible_is_one_kind_and_the_best_there_is(kinds: list[tuple[int, bool,
         member.shared[SH_VERDICT] = verdict
         member.shared[SH_REFUSED_NS] = now if refused else 0
         member.shared[SH_EJECTED_UNTIL_NS] = now + SECOND_NS if ejected else 0
-        out = verdict == DOWN or refused or ejected
-        ranks.append(None if out else 2 * (verdict == UNKNOWN) + backup)
+        out = verdict == DOWN or refused
+        ranks.append(None if out else (4 if ejected else 2 * (verdict == UNKNOWN)) + backup)
     best = min((rank for rank in ranks if rank is not None), default=-1)
     pool.refresh()
     assert pool.eligible == tuple(i for i, rank in enumerate(ranks) if rank == best)
