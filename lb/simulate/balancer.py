@@ -71,10 +71,10 @@ class Machine:
         self.refresh(0.0)
 
     def refresh(self, now: float) -> None:
-        """Looks at verdicts, refusals and ejections again."""
+        """Looks at verdicts, refusals and ejections again. As ``lb.proxy.eligible``: where only ejected ones are left, they are asked."""
         self._ejected_until = {i: until for i, until in self._ejected_until.items() if until > now}
-        out = self.refused | self._ejected_until.keys()
-        self.healthy = tuple(i for i, is_up in enumerate(self._verdicts) if is_up and i not in out)
+        serving = [i for i, is_up in enumerate(self._verdicts) if is_up and i not in self.refused]
+        self.healthy = tuple(i for i in serving if i not in self._ejected_until) or tuple(serving)
         portions = self._groups.portions(self.healthy)
         if portions != self.portions:
             self.portions, self.eligible = portions, everybody(portions)
