@@ -29,13 +29,13 @@ def readiness(segment: Segment, generation: int, first_generation: int, *, is_dr
     """200 once the backends of the generation that this worker began with have been probed; 503 with a reason
     before, and while draining. A reload takes nothing back: what it adds is picked when it has been probed.
 
-    ``problem``: what is wrong although we serve; a controller that is silent is added to it.
+    ``problem``: what is wrong although we serve; a controller that is silent is added to it. The status is "degraded" then.
     """
     reason = _reason(segment, first_generation, is_draining=is_draining)
     further = () if reason else (control.silence(segment), control.store_problem(segment))
     problems = [text for text in (problem, *further) if text]
     body = {
-        "status": {"": "ready", "draining": "draining"}.get(reason, "not probed yet"),
+        "status": {"": "degraded" if problems else "ready", "draining": "draining"}.get(reason, "not probed yet"),
         "generation": generation,
         "current": segment.generation == generation,
     }

@@ -321,7 +321,7 @@ def test_ready_says_that_a_configuration_was_refused(runtime: Runtime, config: C
     wait_until(lambda: "configuration refused at" in status_of(runtime, "/health/ready")[1]["problem"])
     runtime.segment.header[H_CONTROLLER_BEAT_NS] = monotonic_ns()
     status, answer = status_of(runtime, "/health/ready")
-    assert (status, answer["status"]) == (200, "ready")
+    assert (status, answer["status"]) == (200, "degraded")
     assert answer["problem"].endswith(f"is in force; {config.state.dir}/reload.json says why")
     assert "secret" not in answer["problem"]
     record(config.state.dir, [])
