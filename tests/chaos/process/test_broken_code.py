@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.chaos.process.load import load_on
 from tests.chaos.process.running import Run
+from tests.support.raw_client import get
 from tests.support.waiting import wait_for
 
 
@@ -30,6 +31,9 @@ def test_a_reload_that_cannot_load_its_code_changes_nothing(idle: Run, tmp_path:
         break_module(broken, "lb.config.load")
         run.signal(signal.SIGHUP)
         run.wait_for_event("configuration_refused")
+        wait_for(
+            "readiness to say so", lambda: b"configuration refused at" in get(run.status_port, "/health/ready").body
+        )
         tally.wait_for(tally.ok + 100)
         break_module(broken, "")
         run.signal(signal.SIGHUP)
