@@ -241,7 +241,8 @@ Ctrl-C stops everything.
 
 def as_typed() -> str:
     """How this user calls us: by name, or from a clone whose environment is not on the path."""
-    return "lb" if shutil.which("lb") else os.path.relpath(Path(sys.executable).parent / "lb")
+    own = str(Path(sys.executable).parent / "lb")
+    return "lb" if shutil.which("lb") == own else os.path.relpath(own)  # others have an `lb`, too: Debian's live-build
 
 
 def dashboard_url(ports: Ports, directory: Path) -> str:

@@ -64,7 +64,9 @@ def operate(state_dir: str, order: Order) -> Done:
     if refused:
         raise Refused(refused["status"], refused["reason"], refused["text"])
     scope: Literal["machine", "cluster"] = "machine" if "own" in order else "cluster"
-    return Done(answer["generation"], scope, tuple(answer["problems"]), tuple(answer["warnings"]))
+    return Done(
+        answer["generation"], scope, tuple(answer["problems"]), tuple(answer.get("warnings", ()))
+    )  # none: of a version before
 
 
 class Operators:

@@ -73,8 +73,8 @@ def is_quick() -> bool:
 
 
 def is_wanted(build: str) -> bool:
-    """Whether a build's directory is of the kind that is made and found now."""
-    return build.rstrip("/").endswith(_QUICK) == is_quick()
+    """Whether a build, by the name of its directory, is of the kind that is made and found now."""
+    return build.endswith(_QUICK) == is_quick()
 
 
 def build_directory() -> str:
