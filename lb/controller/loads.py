@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lb.model import Backend, Snapshot
+from lb.state.columns import sum_column
 from lb.state.layout import SH_OTHERS
 from lb.state.segment import Segment
 from lb.state.store.errors import StoreError
@@ -83,6 +84,8 @@ class Loads:
         self._clock = clock
         self._segment: Segment | None = None
         self._columns: dict[str, int] = {}
+        self._sums: list[tuple[int, list[str]]] = []
+        """Of each pool whose sum is wanted: its column, and the names it is the sum of."""
         self._told: dict[str, int] = {}
         self._told_at = float("-inf")
         self._heard_at = float("-inf")
@@ -94,6 +97,11 @@ class Loads:
         self._columns = {
             load_name(pool.id, backend): snapshot.columns[f"backend:{pool.id}/{backend.id}"] for pool, backend in pairs
         }
+        self._sums = [
+            (column, [load_name(pool.id, backend) for backend in pool.backends])
+            for pool in snapshot.config.pools
+            if (column := snapshot.columns.get(sum_column(pool.id))) is not None
+        ]
         self.interval_s = max(INTERVAL_S, len(self._columns) / _BACKENDS_PER_S)
         self._write({})
 
@@ -145,11 +153,16 @@ class Loads:
         self._has_dropped = count > 0
 
     def _write(self, sums: Mapping[str, int]) -> None:
-        assert self._segment is not None
         for name, column in self._columns.items():
-            cells, others = self._segment.shared(column), sums.get(name, 0)
-            if cells[SH_OTHERS] != others:
-                cells[SH_OTHERS] = others
+            self._write_others(column, sums.get(name, 0))
+        for column, names in self._sums:
+            self._write_others(column, sum(sums.get(name, 0) for name in names))
+
+    def _write_others(self, column: int, others: int) -> None:
+        assert self._segment is not None
+        cells = self._segment.shared(column)
+        if cells[SH_OTHERS] != others:
+            cells[SH_OTHERS] = others
 
     def hear(self, words: list[str]) -> bool:
         return False

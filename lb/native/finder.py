@@ -32,7 +32,7 @@ COMPILED = (
     "lb.proxy.access_log", "lb.proxy.answer", "lb.proxy.attempt", "lb.proxy.body", "lb.proxy.cells",
     "lb.proxy.connection", "lb.proxy.core", "lb.proxy.date", "lb.proxy.deadlines", "lb.proxy.eligible", "lb.proxy.exchange",
     "lb.proxy.forward", "lb.proxy.front", "lb.proxy.hash_key", "lb.proxy.load_reports", "lb.proxy.local", "lb.proxy.member",
-    "lb.proxy.pool", "lb.proxy.rate_limit", "lb.proxy.regions", "lb.proxy.reply", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve",
+    "lb.proxy.pool", "lb.proxy.rate_limit", "lb.proxy.regions", "lb.proxy.reply", "lb.proxy.room", "lb.proxy.router", "lb.proxy.routes", "lb.proxy.serve",
     "lb.proxy.sticky", "lb.proxy.stream",
     "lb.proxy.upload", "lb.proxy.waiting",
 )  # fmt: skip

@@ -34,6 +34,10 @@ class PickContext(Protocol):
     def load(self, i: int) -> int:
         """Requests member ``i`` is working on now, over all workers (inflight)."""
 
+    def inflight(self) -> int:
+        """Requests that all members of the pool together are working on now, over all workers; only where the pool has
+        bounded loads, which alone ask for it."""
+
     def latency(self, i: int) -> float:
         """Peak EWMA of member ``i``'s time to first byte in seconds, decayed to now; 0.0 if unknown."""
 

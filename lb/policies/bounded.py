@@ -15,8 +15,9 @@ from lb.policies.base import PickContext, Picker
 from lb.policies.rendezvous import rendezvous
 
 LOOKS = 4
-"""Members that a pick asks anew for the sum. Up to so many the sum is exact; with n members, what ended within
-the last n / 4 picks may still be in it."""
+"""Members out of the choice that a pick asks anew for what they still work on. With more, some were asked a few picks
+ago. They get nothing new, so what they have only falls meanwhile, and the bound is too low by that for a moment, never too
+high; but for those that another part of the pool (a level, a zone, a region) is chosen from."""
 
 MAX_PROBES = 512
 MILLI = 1_000
@@ -24,51 +25,37 @@ MILLI = 1_000
 Candidates = Callable[[bytes], Iterator[int]]
 
 
-class Inflight:
-    """What each member was working on when it was last asked, and the sum of that and of their weights.
+class Left:
+    """Requests at those who are out of the choice: they are in the pool's sum, but are no load to be shared."""
 
-    Nothing is counted here but what ``ctx.load`` said and this picker just added: a sum over 10,000 members
-    for every pick would cost milliseconds.
-    """
+    __slots__ = ("_loads", "_positions", "_turns", "total")
 
-    __slots__ = ("_loads", "_turns", "_weights", "looks", "total", "weight")
-
-    def __init__(self, weights: Sequence[int], positions: Sequence[int]) -> None:
+    def __init__(self, positions: Sequence[int]) -> None:
         self.total = 0
-        self.weight = 0
-        """Of those asked at least once: until everybody was, they stand for all."""
-        self.looks = min(LOOKS, len(positions))
-        self._weights = weights
-        self._loads = [-1] * len(weights)
+        self._positions = positions
+        self._loads: dict[int, int] = {}
         self._turns = cycle(positions)
 
-    def refresh(self, ctx: PickContext) -> None:
-        for i in islice(self._turns, self.looks):
-            self.look(ctx, i)
-
-    def look(self, ctx: PickContext, i: int) -> int:
-        load, before = ctx.load(i), self._loads[i]
-        if before < 0:
-            self.weight += self._weights[i]
-            before = 0
-        self._loads[i] = load
-        self.total += load - before
-        return load
-
-    def add(self, i: int) -> None:
-        self._loads[i] += 1
-        self.total += 1
+    def look(self, ctx: PickContext) -> None:
+        """The first time at everybody."""
+        loads = self._loads
+        for i in islice(self._turns, LOOKS) if loads else self._positions:
+            load = ctx.load(i)
+            self.total += load - loads.get(i, 0)
+            loads[i] = load
 
 
 def bounded(
     candidates: Candidates, members: Sequence[Backend], positions: Sequence[int], weights: Sequence[int], factor: float
 ) -> Picker:
     """``weights`` by member, 0 for those that are not eligible. Whole numbers throughout: a bound is met or not."""
-    inflight = Inflight(weights, positions)
+    left = Left([i for i in range(len(members)) if not weights[i]])
+    each = sum(weights) * MILLI
     factor_milli = round(factor * MILLI)
 
     def pick(ctx: PickContext) -> int:
-        inflight.refresh(ctx)
+        left.look(ctx)
+        bound = factor_milli * (max(ctx.inflight() - left.total, 0) + 1)
         key = ctx.key
         best, least, last = -1, 0.0, -1
         for i in islice(candidates(key), MAX_PROBES):
@@ -76,9 +63,8 @@ def bounded(
             if not weight or i == last:
                 continue
             last = i
-            load = inflight.look(ctx, i)
-            if load * inflight.weight * MILLI < factor_milli * weight * (inflight.total + 1):
-                inflight.add(i)
+            load = ctx.load(i)
+            if load * each < bound * weight:
                 return i
             if best < 0 or load / weight < least:
                 best, least = i, load / weight

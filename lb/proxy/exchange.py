@@ -99,6 +99,6 @@ class Exchange:
         member = self.member
         if member is not None and self.is_answering:
             self.is_answering = False
-            member.inflight[member.slot] -= 1
+            member.end()
             if self.waiting is not None:
                 self.waiting.freed()

@@ -152,6 +152,8 @@ class Member:
         self._tls = backend_context(pool.tls) if backend.scheme == "https" else None
         self.slot = 0
         self.inflight = self.loads = memoryview(array("q", (0,)))
+        self.sums: Cells | None = None
+        self._ours_of_sums: memoryview | None = None
         self.use_cells(cells)
 
     def __repr__(self) -> str:
@@ -167,6 +169,29 @@ class Member:
         self.slot = cells.slot
         self.counters: memoryview = cells.counters
         self.inflight[self.slot] += mine
+
+    def use_sums(self, sums: Cells | None) -> None:
+        """Adds what it works on to what all of its pool do; None: nobody asks for that, or it is of no pool any more."""
+        mine = self.inflight[self.slot]
+        if self._ours_of_sums is not None:
+            self._ours_of_sums[0] -= mine
+        self.sums = sums
+        self._ours_of_sums = None
+        if sums is not None:
+            self._ours_of_sums = sums.inflight[sums.slot : sums.slot + 1]
+            self._ours_of_sums[0] += mine
+
+    def begin(self) -> None:
+        """One more request, of this worker, that it works on."""
+        self.inflight[self.slot] += 1
+        if self._ours_of_sums is not None:
+            self._ours_of_sums[0] += 1
+
+    def end(self) -> None:
+        """It works on one less."""
+        self.inflight[self.slot] -= 1
+        if self._ours_of_sums is not None:
+            self._ours_of_sums[0] -= 1
 
     def load(self) -> int:
         """Inflight over all workers of this machine."""

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from gevent.monkey import get_original
-
 from lb.errors import AttemptError, Retryable
 from lb.model import CUSTOM, Pool, StoreLoss
 from lb.policies.base import Picker, Policy
@@ -29,6 +27,7 @@ from lb.proxy.hash_key import key_readers
 from lb.proxy.member import Member
 from lb.proxy.probing import Prober
 from lb.proxy.regions import RegionalPolicies, without_region
+from lb.proxy.room import Room
 from lb.proxy.sticky import StickySessions
 from lb.proxy.waiting import Waiting
 from lb.resilience.budget import RetryBudget
@@ -39,13 +38,9 @@ from lb.state.layout import (
     C_RETRIES,
     SH_CPU_MILLI,
     SH_EJECTED_UNTIL_NS,
-    SH_FULL_NS,
     SH_LATENCY_US,
     SH_MEMORY_MILLI,
     SH_METRICS_NS,
-    SH_SLICE,
-    SH_SLICE_LOST,
-    SH_SLICE_UNTIL_NS,
 )
 
 NOTHING_SENT = Retryable(nothing_sent=True)
@@ -54,9 +49,6 @@ MAX_EJECTED_SHARE = 0.5
 SHARED_ORDERS = ("round_robin", "weighted_round_robin")
 """The policies whose order machines share."""
 OUTAGE_LOOK_S = 0.01
-FIRST_SLICE_NS = 3_000_000_000
-"""So long nothing is taken of a limit that machines share where no controller has ever said what is ours of it: one that
-starts with us asks first, and until it has, the others may have all of it."""
 
 
 class TicketSource(Protocol):
@@ -84,9 +76,10 @@ class LivePool:
         tables: TableSource = build_table,
         regional: RegionalPolicies | None = None,
         standing: Standing | None = None,
+        sums: Cells | None = None,
     ) -> None:
         """``on_store_loss``: None where no other machine shares the backends' limits. ``tables``: where policies that
-        hash get theirs from. ``regional``: None where no request prefers a region."""
+        hash get theirs from. ``regional``: None where no request prefers a region. ``sums``: where all members together count, with bounded loads."""
         self.pool = pool
         self.members = tuple(members)
         self.backends = pool.backends
@@ -115,13 +108,12 @@ class LivePool:
         """Kept from when somebody first picks by them."""
         self._on_store_loss = on_store_loss
         self._tables = tables
-        self._asked_by_ns = monotonic_ns() + FIRST_SLICE_NS
-        self._has_limits = any(backend.max_inflight is not None for backend in self.backends)
-        self._fence: Any = get_original("_thread", "allocate_lock")()
+        self._sums: Sequence[int] = sums.loads if sums is not None else ()
+        self.room = Room(self.backends, self.members, on_store_loss)
         self.sticky = StickySessions(pool.id, pool.sticky, self.backends) if pool.sticky is not None else None
         self.waiting: Waiting | None = None
         """Who waits for room; None where nobody ever has to."""
-        if self._has_limits:
+        if self.room.has_limits:
             self.waiting = Waiting(self, pool.queue_size, pool.timeouts.queue_s, cells.inflight, cells.slot, random)
         if pool.custom is not None:
             self._create(CUSTOM)  # now, not at the first request: its imports may take long
@@ -138,6 +130,9 @@ class LivePool:
 
     def load(self, i: int) -> int:
         return sum(self.members[i].loads)
+
+    def inflight(self) -> int:
+        return sum(self._sums)
 
     def latency(self, i: int) -> float:
         return self.members[i].latency.value(self._clock())
@@ -229,16 +224,16 @@ class LivePool:
         picker = self._pickers.get(policy) or self._prepare(policy)
         self._source = self._ticket_sources[policy]
         i = picker(self)
-        if excluded or self._has_limits:
+        if excluded or self.room.has_limits:
             return self._claim(policy, i, excluded)
         member = self.members[i]
-        member.inflight[member.slot] += 1
+        member.begin()
         return member
 
     def keep(self, i: int) -> Member | None:
         """Member ``i`` once more, claimed, for somebody who was there before; None: it has no room. A member that is to
         be drained keeps those that it has."""
-        return self.members[i] if self._reserve(i) else None
+        return self.members[i] if self.room.reserve(i) else None
 
     def may_keep(self, i: int) -> bool:
         """Whether member ``i`` may still be asked by those who were there before: it is not known to be down, not
@@ -299,67 +294,26 @@ class LivePool:
 
     def _claim(self, policy: str, i: int, excluded: Sequence[Member]) -> Member:
         """``i``, or if that has been tried or is full, a pick among those that are neither: the rare, slower way."""
-        if self.members[i] not in excluded and self._reserve(i):
+        if self.members[i] not in excluded and self.room.reserve(i):
             return self.members[i]
         left = self.left(excluded)
         while left:
             i = self._build(policy, left)(self)
-            if self._reserve(i):
+            if self.room.reserve(i):
                 return self.members[i]
             left.remove(i)
         # Not whether they are full now: a place that was given back meanwhile makes nobody's request hopeless.
         may_be_asked = any(self.members[i] not in excluded for i in self.eligible)
         raise AttemptError("backend_full" if may_be_asked else "no_backend", self.pool.id, NOTHING_SENT)
 
-    def _reserve(self, i: int) -> bool:
-        """Claims first and looks at the sum after: of workers that take the last place in the same moment some, or all,
-        see too many and give it back; never do two keep it. ``_fence``: a claim must be out of this processor's
-        store buffer before the others' are read, and taking a lock sees to that."""
-        member = self.members[i]
-        if self.backends[i].max_inflight is None:
-            member.inflight[member.slot] += 1
-            return True
-        if self._is_full(i):
-            return False
-        member.inflight[member.slot] += 1
-        self._fence.acquire(False)
-        self._fence.release()
-        if member.load() <= self._limit(i):
-            return True
-        member.inflight[member.slot] -= 1
-        return False
-
     def left(self, excluded: Sequence[Member]) -> list[int]:
         """Positions that a pick could still take."""
-        return [i for i in self.eligible if self.members[i] not in excluded and not self._is_full(i)]
+        return [i for i in self.eligible if self.members[i] not in excluded and not self.room.is_full(i)]
 
     def is_full(self, excluded: Sequence[Member]) -> bool:
         """Whether there is somebody who may be asked, and no room at any of them."""
         asked = [i for i in self.eligible if self.members[i] not in excluded]
-        return bool(asked) and all(self._is_full(i) for i in asked)
-
-    def _is_full(self, i: int) -> bool:
-        if self.backends[i].max_inflight is None or self.members[i].load() < self._limit(i):
-            return False
-        if self._on_store_loss is not None:
-            self.members[i].shared[SH_FULL_NS] = monotonic_ns()
-        return True
-
-    def _limit(self, i: int) -> int:
-        """The most that this machine may have in flight at a backend with a ``max_inflight``: all of it, or its slice
-        while other machines share it. A slice that nobody has renewed holds no longer, and ``on_store_loss`` decides."""
-        limit = self.backends[i].max_inflight
-        assert limit is not None
-        if self._on_store_loss is None:
-            return limit
-        shared = self.members[i].shared
-        now: int = monotonic_ns()
-        until: int = shared[SH_SLICE_UNTIL_NS]
-        if until > now:
-            return min(shared[SH_SLICE], limit)
-        if self._on_store_loss == "closed" or (until == 0 and now < self._asked_by_ns):
-            return 0
-        return min(shared[SH_SLICE_LOST] or limit, limit)
+        return bool(asked) and all(self.room.is_full(i) for i in asked)
 
     def settle(self) -> None:
         """On a slow tick: gives back tickets that nobody came for, and settles the accounts."""

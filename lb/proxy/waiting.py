@@ -133,7 +133,7 @@ class Waiting:
             waiter.callback.stop()
         member = waiter.member
         if member is not None:
-            member.inflight[member.slot] -= 1
+            member.end()
             self.freed()
         elif waiter.failed is None:
             self._waiters.remove(waiter)

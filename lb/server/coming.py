@@ -16,6 +16,7 @@ from lb.proxy.member import Member
 from lb.proxy.pool import LivePool
 from lb.proxy.regions import Regions
 from lb.server import control
+from lb.state.columns import sum_column
 
 MemberKey = tuple[Any, ...]
 """Pool, id and place of a backend: what must be the same for its connections and its latency to go on over a reload."""
@@ -83,17 +84,23 @@ class Composition:
                 of_pool.append((member, cells))
                 pause()
 
+    def sums_of(self, pool: Pool) -> Cells | None:
+        """Where what its members work on is added up, if anybody asks for that."""
+        return self.cells.of(sum_column(pool.id)) if pool.hash.bounded_load is not None else None
+
     def members_of(self, pool: Pool) -> list[Member]:
         return [member for member, _ in self._of_pool[pool.id]]
 
     def tell(self) -> None:
         """Its members what they are from now on."""
         for pool in self.pools:
-            hears_load = "adaptive" in self.usable.get(pool.id, ())
+            hears_load, sums = "adaptive" in self.usable.get(pool.id, ()), self.sums_of(pool)
             for backend, (member, cells) in zip(pool.backends, self._of_pool[pool.id], strict=True):
                 member.backend, member.pool, member.hears_load = backend, pool, hears_load
                 if member.shared is not cells.shared:
                     member.use_cells(cells)
+                if member.sums is not sums:
+                    member.use_sums(sums)
 
     def drop(self) -> None:
         """It is followed by nobody."""
@@ -117,6 +124,8 @@ def close_left(before: dict[MemberKey, Member], now: Mapping[MemberKey, Member])
 def _close(before: dict[MemberKey, Member], now: Mapping[MemberKey, Member], pause: Callable[[], None]) -> None:
     while before:
         key, member = before.popitem()
+        if key not in now:
+            member.use_sums(None)
         if now.get(key) is not member:
             member.close()
         pause()

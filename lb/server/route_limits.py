@@ -6,8 +6,8 @@ from time import monotonic_ns
 
 from lb.model import Config, Route, Snapshot
 from lb.proxy.cells import Cells
-from lb.proxy.pool import FIRST_SLICE_NS
 from lb.proxy.rate_limit import RouteLimit
+from lb.proxy.room import FIRST_SLICE_NS
 from lb.resilience.gcra import Gcra
 from lb.state.bucket import Bucket
 

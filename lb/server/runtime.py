@@ -342,6 +342,7 @@ class Runtime:
             MappedTables(state.dir),
             regional,
             Standing(config.zone, lambda: self._place(state)),
+            composition.sums_of(pool),
         )
         live.clients = Clients(pool.id, [one.id for one in pool.backends], pool.remember_s, self._client_table)
         return live

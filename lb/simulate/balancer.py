@@ -153,6 +153,9 @@ class Worker:
     def load(self, i: int) -> int:
         return self._inflight[i] + self._others[i]
 
+    def inflight(self) -> int:
+        return sum(self._inflight) + sum(self._others)
+
     def latency(self, i: int) -> float:
         return self._estimates[i].value(self._clock.now)
 

@@ -27,11 +27,18 @@ def column_names(config: Config, algos: Iterable[str]) -> list[str]:
     for pool in config.pools:
         names.append(f"pool:{pool.id}")
         names.extend(f"backend:{pool.id}/{backend.id}" for backend in pool.backends)
+        if pool.hash.bounded_load is not None:
+            names.append(sum_column(pool.id))
         if config.geo is not None and is_regional(usable[pool.id]):
             names.extend(region_column(pool.id, region) for region in config.geo.regions)
     names.extend(f"route:{route.id}" for route in config.routes)
     names.extend(f"route:{name}" for name in BUILT_IN_ROUTES)
     return list(dict.fromkeys(names))
+
+
+def sum_column(pool: str) -> str:
+    """Whose INFLIGHT cells are the sums over the pool's backends; only pools with bounded loads have one."""
+    return f"sum:{pool}"
 
 
 def region_column(pool: str, region: str) -> str:

@@ -57,6 +57,8 @@ class BenchContext:
             self._inflight[i * SLOTS] = chance.randrange(20)
             for _ in range(3):
                 self._estimates[i].observe(chance.uniform(0.01, 0.1), 0.0)
+        self._sums = memoryview(bytearray(8 * SLOTS)).cast("q")
+        self._sums[0] = sum(self._inflight)
         self._means = [chance.uniform(0.01, 0.1) for _ in range(count)]
         self._options = AdaptiveOptions()
         self._clients = Clients("web", [f"b{i}" for i in range(count)], 1800.0, private_table)
@@ -68,6 +70,9 @@ class BenchContext:
     def load(self, i: int) -> int:
         start = i * SLOTS
         return sum(self._inflight[start : start + SLOTS])
+
+    def inflight(self) -> int:
+        return sum(self._sums)
 
     def latency(self, i: int) -> float:
         return self._estimates[i].value(0.5)

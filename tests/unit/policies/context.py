@@ -37,6 +37,9 @@ class FakeContext:
         self.asked.append(i)
         return self.loads[i] if self.loads is not None else 0
 
+    def inflight(self) -> int:
+        return sum(self.loads or ())
+
     def latency(self, i: int) -> float:
         return self.latencies[i] if self.latencies is not None else 0.0
 

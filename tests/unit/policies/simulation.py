@@ -79,6 +79,9 @@ class Simulation:
     def load(self, i: int) -> int:
         return self._inflight[i]
 
+    def inflight(self) -> int:
+        return sum(self._inflight)
+
     def latency(self, i: int) -> float:
         return self._estimates[self._worker][i].value(self.now)
 

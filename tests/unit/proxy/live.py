@@ -22,7 +22,7 @@ from lb.proxy.pool import LivePool
 from lb.proxy.regions import RegionalPolicies, Regions
 from lb.proxy.stream import Stream
 from lb.state.clients import Clients, private_table
-from lb.state.columns import region_column
+from lb.state.columns import region_column, sum_column
 from tests.support.scripted import FakeClock, FakeSegment, directory, head_of, pair
 
 CALLER = Caller(b"203.0.113.9", b"http", b"X-Forwarded-For: 203.0.113.9\r\n", b"", b"", b"")
@@ -79,15 +79,18 @@ def live_pool(
     pool = Pool("web", members, **{"health": UNPROBED, **settings})  # type: ignore[arg-type]
     names = [f"backend:web/{backend.id}" for backend in members]
     columns = [region_column("web", region) for region in (regions.nearest if regions is not None else ())]
-    cells = directory(["pool:web", *names, *columns], segment)
+    cells = directory(["pool:web", *names, *columns, sum_column("web")], segment)
+    sums = cells.of(sum_column("web")) if pool.hash.bounded_load is not None else None
     made = [Member(one, pool, cells.of(name), gevent.get_hub()) for one, name in zip(members, names, strict=True)]
     for member in made:
         member.addresses = literal_address(member.backend)
+        member.use_sums(sums)
     live = LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
         on_store_loss,
         regional=None if regions is None else RegionalPolicies(pool, regions, cells.of),
         standing=standing,
+        sums=sums,
     )  # fmt: skip
     live.clients = Clients("web", [one.id for one in members], pool.remember_s, private_table)
     return live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from random import Random
 from time import monotonic_ns
 from weakref import ref
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import AttemptError
-from lb.model import Backend, CustomPolicy, Health, Retry, StoreLoss
+from lb.model import Backend, CustomPolicy, HashOptions, Health, Retry, StoreLoss
 from lb.policies.table import POLICIES
 from lb.proxy.member import Member
 from lb.proxy.pool import OUTAGE_LOOK_S, LivePool
@@ -244,7 +245,7 @@ class Racing:
 
 def test_of_two_workers_that_take_the_last_place_at_once_none_goes_over() -> None:
     pool = live_pool(*backends(1, max_inflight=1))
-    pool._fence = Racing(pool.members[0].inflight)
+    pool.room._fence = Racing(pool.members[0].inflight)
     with pytest.raises(AttemptError, match="backend_full"):
         pool.pick("round_robin", b"", ())
     assert list(pool.members[0].inflight)[:2] == [1, 0], "what was too much was given back"
@@ -275,7 +276,7 @@ def test_who_finds_all_full_may_wait_also_when_one_is_not_any_more() -> None:
 
 def test_who_loses_a_race_takes_another() -> None:
     pool = live_pool(*backends(1, 2, max_inflight=1))
-    pool._fence = Racing(pool.members[0].inflight)
+    pool.room._fence = Racing(pool.members[0].inflight)
     assert pool.pick("round_robin", b"", ()) is pool.members[1]
     assert list(pool.members[0].inflight)[:2] == [1, 0]
 
@@ -489,7 +490,7 @@ def test_behind_the_end_of_a_slice_the_rule_for_a_lost_store_holds(rule: StoreLo
 def test_before_the_first_slice_nothing_is_taken_for_a_while() -> None:
     pool = sharing("open")
     assert places(pool) == 0
-    pool._asked_by_ns = monotonic_ns()
+    pool.room._asked_by_ns = monotonic_ns()
     assert places(pool) == 4
 
 
@@ -502,3 +503,43 @@ def test_who_finds_no_place_says_so_where_machines_share(rule: StoreLoss | None)
     before_ns = monotonic_ns()
     assert places(pool) == 0
     assert (pool.members[0].shared[SH_FULL_NS] >= before_ns) == (rule is not None)
+
+
+# --- bounded loads
+
+
+def test_the_sum_of_a_pool_is_that_of_its_members_over_all_workers() -> None:
+    segment, options = FakeSegment(), HashOptions(bounded_load=1.25)
+    members = (*backends(1, 2), Backend("limited", host="127.0.0.1", port=3, max_inflight=1))
+    ours, theirs = (
+        live_pool(*members, segment=worker, policy="consistent_hash", hash=options)
+        for worker in (segment, segment.of_worker(2))
+    )
+    claimed = [ours.pick("consistent_hash", b"%d" % n, ()) for n in range(20)]
+    claimed += [theirs.pick("random", b"", ()) for _ in range(9)]
+    for pool in (ours, theirs, ours):
+        kept = pool.keep(0)
+        assert kept is not None
+        claimed.append(kept)
+        assert pool.keep(2) is None, "it has no room"
+        assert pool.inflight() == len(claimed) == sum(pool.load(i) for i in range(3))
+    for member in claimed[::2]:
+        member.end()
+    assert ours.inflight() == theirs.inflight() == len(claimed[1::2])
+
+
+def test_two_workers_together_stay_below_the_bound() -> None:
+    segment, options = FakeSegment(), HashOptions(bounded_load=1.25)
+    pools = [
+        live_pool(*backends(*range(1, 9)), segment=worker, policy="consistent_hash", hash=options)
+        for worker in (segment, segment.of_worker(2), segment.of_worker(3))
+    ]
+    chance, running = Random(5), []
+    for turn in range(2_000):
+        pool = pools[turn % 3]
+        member = pool.pick("consistent_hash", b"hot" if turn % 2 else b"%d" % turn, ())
+        running.append(member)
+        assert member.load() <= -(-125 * len(running) // 800)
+        while len(running) > 40 and chance.random() < 0.6:
+            running.pop(chance.randrange(len(running))).end()
+    assert pools[0].inflight() == len(running)

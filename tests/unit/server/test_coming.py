@@ -10,12 +10,13 @@ from weakref import ref
 import gevent
 import pytest
 
-from lb.model import Backend, BackendTls, Config, Pool, Snapshot, State
+from lb.model import Backend, BackendTls, Config, HashOptions, Pool, Snapshot, State
 from lb.proxy.cells import CellDirectory
 from lb.proxy.member import Member
 from lb.server import coming
 from lb.server.coming import Composition, MemberKey, Turns, close_left, member_key
 from lb.server.garbage import Collector
+from lb.state.columns import sum_column
 from lb.state.layout import SH_VERDICT
 from lb.structs import replace
 from tests.support.scripted import FakeSegment, directory
@@ -132,3 +133,40 @@ def test_members_that_are_left_need_no_collector() -> None:
         assert watched() is None
     finally:
         gc.enable()
+
+
+def test_who_asks_for_the_sum_of_a_pool_gets_all_that_is_under_way() -> None:
+    """Over reloads that begin to ask for it, take a backend away, and ask no more."""
+    names = [sum_column("web"), "backend:web/b1", "backend:web/b2"]
+    plain = Pool("web", POOL.backends[:2])
+    bounded = replace(plain, hash=HashOptions(bounded_load=1.25))
+    smaller = replace(bounded, backends=bounded.backends[:1])
+    cells, existing = directory(names), dict[MemberKey, Member]()
+
+    def follow(pool: Pool) -> list[Member]:
+        nonlocal existing
+        composition = composition_of(pool, cells)
+        composition.arrange(existing, make)
+        composition.tell()
+        close_left(existing, composition.members)
+        existing = dict(composition.members)
+        return composition.members_of(pool)
+
+    def total() -> int:
+        return sum(cells.of(sum_column("web")).loads)
+
+    first, second = follow(plain)
+    for member in (first, second, second):
+        member.begin()
+    assert total() == 0
+    follow(bounded)
+    assert total() == 3
+    first.begin()
+    assert total() == 4
+    assert follow(smaller) == [first]
+    assert total() == 2, "what the other one still works on is nobody's share any more"
+    second.end()
+    first.end()
+    assert total() == 1
+    follow(plain)
+    assert total() == 0 and first.load() == 1

@@ -11,7 +11,7 @@ import pytest
 from lb.controller.loads import Loads
 from lb.controller.presence import Presence
 from lb.controller.sync import Part
-from lb.model import Pool
+from lb.model import Backend, HashOptions, Pool
 from lb.state.layout import H_MACHINES, H_NUMBER, SH_OTHERS
 from lb.state.store.link import Link
 from lb.structs import replace
@@ -70,6 +70,19 @@ def test_each_sees_what_the_others_have_and_what_is_over(start: Start) -> None:
     assert a.segment.inflight(a.column("backend:web/b0")) == 3
     work(a, 0)
     until(lambda: (others(b), others(c)) == (0, 4))
+
+
+def test_a_pool_with_bounded_loads_has_the_sum_of_what_the_others_have(start: Start) -> None:
+    members = tuple(Backend(f"b{n}", host="127.0.0.1", port=1 + n) for n in range(2))
+    pools = [Pool("web", members, hash=HashOptions(bounded_load=1.25)), Pool("plain", members)]
+    a, b = start("a", pools), start("b", pools)
+    work(b, 3)
+    work(b, 4, "web/b1")
+    work(b, 9, "plain/b1")
+    sums = a.segment.shared(a.column("sum:web"))
+    until(lambda: sums[SH_OTHERS] == 7)
+    work(b, 0)
+    until(lambda: sums[SH_OTHERS] == 4)
 
 
 def test_who_ends_has_nothing_in_flight_at_once_and_who_vanishes_soon(start: Start, server: RedisServer) -> None:

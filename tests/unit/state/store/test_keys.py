@@ -22,6 +22,6 @@ def test_every_key_is_documented_and_on_one_node() -> None:
         keys.schema, keys.born, keys.machines, keys.machine("MACHINE"), keys.numbers,
         keys.inflight("MACHINE"), keys.order("POOL", "POLICY", "DIGEST"), keys.limit("POOL/BACKEND@PLACE"),
         keys.limit("rate:ROUTE@RATE/s+BURST"), keys.operator,
-        keys.operator_generation, keys.lease("NAME"), keys.fence("NAME"), keys.news,
+        keys.operator_generation, keys.health, keys.lease("NAME"), keys.fence("NAME"), keys.news,
     ]  # fmt: skip
     assert [row.pattern.replace("{P}", "{lb}") for row in TABLE] == made
