@@ -18,6 +18,7 @@ Scheme = Literal["http", "https"]
 ActionKind = Literal["pool", "respond", "redirect", "metrics", "health"]
 ErrorStyle = Literal["json", "error_only", "text"]
 ProbeKind = Literal["tcp", "http", "https", "none"]
+ProbeScope = Literal["machine", "cluster"]
 AmbiguousPaths = Literal["forward", "reject"]
 TableKind = Literal["ring", "maglev", "rendezvous", "contract"]
 KeyKind = Literal["client_ip", "url", "path", "random", "header", "cookie", "query"]
@@ -126,6 +127,8 @@ class Health(Struct, frozen=True):
     timeout_s: float = 1.0
     rise: int = 2
     fall: int = 3
+    scope: ProbeScope = "machine"
+    """``cluster``: one machine at a time probes for all that share a store."""
 
 
 class PoolTimeouts(Struct, frozen=True):

@@ -89,7 +89,8 @@ def _entry(entry: Entry) -> Json:
 
 
 def describe_store(sync: Sync, own: str) -> Json:
-    """The store and who shares it, as last heard; nothing while no store is configured."""
+    """The store and who shares it, as last heard; nothing while no store is configured. ``probes_by``: the machine that
+    probes for all, where some pool wants one to."""
     link = sync.link
     if link is None:
         return {}
@@ -101,7 +102,9 @@ def describe_store(sync: Sync, own: str) -> Json:
     ]
     problems = list(getattr(presence, "problems", ()))
     store = {"address": str(link.address), "is_up": link.is_up, "problem": link.problem, "problems": problems}
-    return {"machine": own, "version": lb.__version__, "machines": machines, "store": store}
+    said: Json = {"machine": own, "version": lb.__version__, "machines": machines, "store": store}
+    probes_by = getattr(sync.part("verdicts"), "prober", "")
+    return said | ({"probes_by": probes_by} if probes_by else {})
 
 
 def _controller(segment: Segment, now_ns: int) -> Json:

@@ -54,6 +54,8 @@ def show(state: Json) -> None:
     if "store" in state:
         console.print(_store(state["store"]))
         console.print(machines_table(state))
+        if "probes_by" in state:
+            console.print(Text(f"health probes for all machines by {state['probes_by']}"))
         for text in own_changes(state):
             console.print(Text(text, style="yellow"))
     console.print(backends_table(state["pools"]))

@@ -224,6 +224,7 @@ def _health(entry: HealthEntry) -> model.Health:
         timeout_s=entry.timeout,
         rise=entry.rise,
         fall=entry.fall,
+        scope=entry.scope,
     )
 
 

@@ -41,6 +41,9 @@ def inconsistencies(schema: Schema, base: str, line_of: LineOf, is_unclear: IsUn
         yield from _listener(listener_id, listener)
     for pool_id, pool in schema.pools.items():
         yield from _pool(pool_id, pool, line_of)
+        if pool.health.scope == "cluster" and not schema.state.redis:
+            text = "`scope: cluster` needs a store that the machines share: add `state: {redis: redis://HOST:6379}`"
+            yield Finding(("pools", pool_id, "health", "scope"), text, depends_on=(("state", "redis"),))
     yield from policy_mistakes(schema)
     for pool_id, pool in schema.pools.items():
         members = [backend_from(backend) for backend in pool.backends] or [Backend("none")]

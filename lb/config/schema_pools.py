@@ -29,7 +29,7 @@ from lb.config.fields import (
 from lb.config.schema_policy import PolicyEntry
 from lb.config.section import Section, key, required, section, setting
 from lb.config.sticky import StickyEntry
-from lb.model import Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, Retry, ZoneOptions
+from lb.model import Backend, BackendTls, Health, Pool, PoolTimeouts, ProbeKind, ProbeScope, Retry, ZoneOptions
 
 
 class BackendEntry(Section):
@@ -65,6 +65,11 @@ class HealthEntry(Section):
     timeout: Duration = setting(Health, "timeout_s", "Longest time a probe may take.")
     rise: Annotated[int, count(1, 100)] = setting(Health, "rise", "Good probes in a row until a backend is up again.")
     fall: Annotated[int, count(1, 100)] = setting(Health, "fall", "Bad probes in a row until a backend is down.")
+    scope: Annotated[ProbeScope, words("machine", "cluster")] = setting(
+        Health,
+        "scope",
+        "Who probes: each machine for itself (`machine`), or one at a time for all that share `state.redis` (`cluster`).",
+    )
 
 
 class PoolTimeoutsEntry(Section):

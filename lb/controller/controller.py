@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 
 from lb.controller.attachment import Attachment
+from lb.controller.board import Board
 from lb.controller.geo import GeoKeeper
 from lb.controller.parts import shared_parts
 from lb.controller.periodic import Periodic
@@ -30,8 +31,10 @@ class Controller:
 
     def __init__(self, attachment: Attachment | None = None) -> None:
         self.attachment = attachment or Attachment.from_environment()
-        self.roster = Roster()
-        self.sync = Sync(shared_parts)
+        board = Board()
+        self.roster = Roster(board)
+        self.sync = Sync(lambda link: shared_parts(link, board))
+        board.on_told = lambda: self.sync.wake("verdicts")
         self.geo = GeoKeeper()
         self._applied: tuple[Snapshot | None, Segment | None] = (None, None)
         self._first_round: Any = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
+from lb.controller.board import Board, shared_name
 from lb.controller.cells import HealthCells
 from lb.controller.periodic import Periodic
 from lb.health.checker import VERDICT_NAMES, Checker
@@ -21,6 +22,8 @@ from lb.state.layout import DOWN, UNKNOWN, UP
 
 _CONCURRENT_PROBES = 512
 """At most so many sockets for probes, however many backends there are: descriptors are finite."""
+HEARD_S = 1.0
+"""So often we look whether another machine still probes for us."""
 _gate = BoundedSemaphore(_CONCURRENT_PROBES)
 _log = logging.getLogger("lb.health")
 
@@ -29,14 +32,21 @@ class Prober:
     """One per backend. ``first_round`` is set once the backend has been probed at all."""
 
     def __init__(
-        self, name: str, target: ProbeTarget, cells: HealthCells, nobody_is_up: Callable[[], bool] = lambda: False
+        self,
+        name: str,
+        target: ProbeTarget,
+        cells: HealthCells,
+        nobody_is_up: Callable[[], bool] = lambda: False,
+        board: Board | None = None,
     ) -> None:
-        """``nobody_is_up``: in the backend's pool."""
+        """``nobody_is_up``: in the backend's pool. ``board``: where machines probe for each other."""
         self.name = name
         self.target = target
         self.first_round = Event()
         self.last_result: ProbeResult | None = None
+        self.shared_name = shared_name(target, name.partition("/")[0])
         self._nobody_is_up = nobody_is_up
+        self._board = board
         self._cells = cells
         self._checker = Checker(target.health, cells.verdict)
         self._probed_ns = 0
@@ -71,7 +81,15 @@ class Prober:
         if self.target.health.type != "none" and self._cells.refused_ns > self._probed_ns:
             self._loop.wake()
 
+    def wake(self) -> None:
+        """Another machine has news of it, or does not probe it any more."""
+        self._loop.wake()
+
     def _step(self) -> float:
+        heard = self._board.heard(self.shared_name) if self._board is not None else None
+        if heard is not None and not self._cells.is_refused:
+            self._adopt(heard)
+            return HEARD_S
         try:
             result = self._probe()
         finally:
@@ -95,20 +113,30 @@ class Prober:
             cells.probe_ok_ns = started_ns
         changed = self._tells(result) and self._checker.observe(result.ok, time.monotonic(), self._nobody_is_up)
         if changed:
-            self._publish(result)
+            self._publish(result.reason)
         if changed or was_refused != cells.is_refused:
             cells.announce()
         self.last_result = result
+        if self._board is not None and self._checker.verdict != UNKNOWN:
+            self._board.tell(self.shared_name, self._checker.verdict)
+
+    def _adopt(self, verdict: int) -> None:
+        """The word of the machine that probes for all."""
+        self.first_round.set()
+        if verdict != self._checker.verdict:
+            self._checker.adopt(verdict)
+            self._publish("another machine's probe")
+            self._cells.announce()
 
     def _tells(self, result: ProbeResult) -> bool:
         """Something of the backend. One that is up without an address was found by a controller before this one, and
         by workers: a name server that is away is no reason to take their traffic away."""
         return result.has_address or self._checker.verdict != UP
 
-    def _publish(self, result: ProbeResult) -> None:
+    def _publish(self, reason: str) -> None:
         before, now = VERDICT_NAMES[self._cells.verdict], VERDICT_NAMES[self._checker.verdict]
         if self._cells.verdict != UNKNOWN:
             self._cells.count_transition()
         self._cells.verdict = self._checker.verdict
         level = logging.WARNING if self._cells.verdict == DOWN else logging.INFO
-        _log.log(level, 'health backend=%s verdict=%s was=%s reason="%s"', self.name, now, before, result.reason)
+        _log.log(level, 'health backend=%s verdict=%s was=%s reason="%s"', self.name, now, before, reason)

@@ -5,10 +5,11 @@ What did not change goes on undisturbed: its verdict, its streak of good or bad 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import gevent
 
+from lb.controller.board import Board
 from lb.controller.cells import HealthCells, LoadCells
 from lb.controller.plan import Plan, Poll, backend_column, plan
 from lb.controller.poller import LoadPoller
@@ -21,7 +22,10 @@ from lb.state.segment import Segment
 class Roster:
     """One per controller. ``apply`` may be called again after it failed half-way."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board | None = None) -> None:
+        """``board``: where machines probe for each other, in pools that want it."""
+        self._board = board or Board()
+        self._board.on_heard = self._wake
         self._probers: dict[str, Prober] = {}
         self._pollers: dict[str, LoadPoller] = {}
 
@@ -33,6 +37,7 @@ class Roster:
             self._probe(name, target, HealthCells(segment, backend_column(snapshot, name)))
         for name, poll in wanted.polls.items():
             self._poll(name, poll, LoadCells(segment, backend_column(snapshot, name)))
+        self._board.keep([one.shared_name for one in self._probers.values() if _is_shared(one.target)])
         segment.bump_health()
 
     def stop(self) -> None:
@@ -78,8 +83,16 @@ class Roster:
             self._probers[name].move_to(cells)
             return
         pool = name.partition("/")[0]
-        prober = self._probers[name] = Prober(name, target, cells, lambda: self._nobody_is_up(pool))
+        prober = self._probers[name] = Prober(
+            name, target, cells, lambda: self._nobody_is_up(pool), self._board if _is_shared(target) else None
+        )
         prober.start()
+
+    def _wake(self, names: Collection[str]) -> None:
+        wanted = set(names)
+        for prober in self._probers.values():
+            if prober.shared_name in wanted:
+                prober.wake()
 
     def _nobody_is_up(self, pool: str) -> bool:
         return not any(prober.is_up for name, prober in self._probers.items() if name.partition("/")[0] == pool)
@@ -94,6 +107,10 @@ class Roster:
 
 def _poll_of(poller: LoadPoller) -> Poll:
     return Poll(poller.target, poller.interval_s)
+
+
+def _is_shared(target: ProbeTarget) -> bool:
+    return target.health.scope == "cluster" and target.health.type != "none"
 
 
 def _moved(before: Backend, after: Backend) -> bool:

@@ -83,6 +83,12 @@ class Sync:
         """The one of that name that runs; None while there is no store."""
         return next((one.part for one in self._running if one.part.name == name), None)
 
+    def wake(self, name: str) -> None:
+        """The part of that name has something to tell."""
+        for one in self._running:
+            if one.part.name == name:
+                one.loop.wake()
+
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         """Follow a new snapshot or segment. May be called again after it failed half-way."""
         state = snapshot.config.state

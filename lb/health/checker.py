@@ -56,6 +56,11 @@ class Checker:
         self.verdict, self._changed_s = wanted, now_s
         return True
 
+    def adopt(self, verdict: int) -> None:
+        """Another machine's, which looks for us: ours from here on."""
+        self.verdict, self._probes = verdict, self._hysteresis(verdict)
+        self._is_new = False
+
     def next_probe_s(self, random: float, *, is_out: bool) -> float:
         """Time from the start of one probe to the next. ``random`` is uniform in [0, 1); ``is_out``
         says that workers leave the backend out for whatever reason."""

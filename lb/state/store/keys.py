@@ -35,9 +35,10 @@ TABLE = (
     Documented("{P}:limit:rate:ROUTE@RATE/s+BURST", "hash", "10 s, or until it would be full", "The same for a `rate_limit`, in units of its burst; `+` -> `tokens at`: what units that nobody holds have saved, in billionths of a request"),
     Documented("{P}:operator", "hash", "for good", "POOL/BACKEND -> what operators changed, as JSON"),
     Documented("{P}:operator:generation", "string", "for good", "Counts those changes"),
+    Documented("{P}:health", "hash", "3 s", "POOL/BACKEND@PLACE#HOW -> `up` or `down`, as the machine that probes for all found it (`health.scope: cluster`); `+` -> `token sequence machine`: whose word it is"),
     Documented("{P}:lease:NAME", "string", "its lease", "Who does NAME for all machines, with its fencing token"),
     Documented("{P}:fence:NAME", "string", "for good", "Counts the tokens given out for NAME"),
-    Documented("{P}:news", "channel", "-", "`order KEY VERSION TICKET ...`, `limit NAME`, `operator GENERATION`: look now"),
+    Documented("{P}:news", "channel", "-", "`order KEY VERSION TICKET ...`, `limit NAME`, `operator GENERATION`, `health TOKEN SEQUENCE MACHINE`: look now"),
 )  # fmt: skip
 
 
@@ -86,6 +87,10 @@ class Keys:
     @property
     def operator_generation(self) -> str:
         return f"{self}:operator:generation"
+
+    @property
+    def health(self) -> str:
+        return f"{self}:health"
 
     def lease(self, name: str) -> str:
         return f"{self}:lease:{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gevent
 
@@ -35,9 +36,11 @@ class Machine:
         self.segment = Segment.create(self.segment_path, slots=self.slots, columns=columns)
         return self.segment
 
-    def publish(self, *pools: Pool, routes: tuple[Route, ...] = (), listeners: tuple[Listener, ...] = ()) -> Snapshot:
+    def publish(
+        self, *pools: Pool, routes: tuple[Route, ...] = (), listeners: tuple[Listener, ...] = (), **state: Any
+    ) -> Snapshot:
         """The next generation, in the order in which the publisher writes it."""
-        config = Config("lb.yaml", listeners, pools, routes, State(os.path.dirname(self.path)))
+        config = Config("lb.yaml", listeners, pools, routes, State(os.path.dirname(self.path), **state))
         kept = self.snapshot.columns if self.snapshot else {}
         generation = self.snapshot.generation + 1 if self.snapshot else 1
         columns = allocate(column_names(config, ALGOS), kept=kept, free=(), unused=len(kept))
