@@ -3,7 +3,7 @@
 # make setup  only the development environment
 # make native the data path as C: a third off the user time per request (it takes a C compiler, a minute)
 # make lint   ruff, mypy --strict, the import contracts
-# make bench  figures beside nginx, HAProxy, Caddy and Traefik (minutes), printed and in bench-results/
+# make bench  figures beside nginx, HAProxy, Caddy and Traefik (an hour), printed and in bench-results/
 # make chaos  the tests that kill, pause and fill, at full size (hours; in small they are part of `make test`)
 
 PY := .venv/bin/python

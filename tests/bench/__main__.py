@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench import figures, origin, plot, ports, processes, report
-from tests.bench.cases import idle, large, pick, rps, simulate, start, tail, workers, wsgi
+from tests.bench.cases import idle, large, pick, rps, simulate, start, tail, turns, workers, wsgi
 from tests.bench.outcome import Outcome
 from tests.bench.plan import Cores, Plan
 from tests.bench.systems import SYSTEMS
@@ -30,11 +30,11 @@ CASES: dict[str, Callable[[Plan], Outcome]] = {
     "large": large.run,
     "workers": workers.run,
     "pick": pick.run,
+    "turns": turns.run,
     "wsgi": wsgi.run,
     "simulate": simulate.run,
     "tail": tail.run,
 }
-_OPTIONAL = ("tail",)
 _QUIET_LOAD = 0.5
 
 
@@ -59,13 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each measure (3)")
     parser.add_argument("--seconds", type=int, default=0, help="seconds of each measure (3)")
     parser.add_argument("--only", type=_names_of(SYSTEMS), default=list(SYSTEMS), help=", ".join(SYSTEMS))
-    usual = [case for case in CASES if case not in _OPTIONAL]
-    parser.add_argument(
-        "--cases", type=_names_of(CASES), default=usual, help=f"{', '.join(CASES)} (default: all but tail)"
-    )
+    parser.add_argument("--cases", type=_names_of(CASES), default=list(CASES), help=f"{', '.join(CASES)} (all)")
     parser.add_argument("--json", type=Path, help="write everything measured there")
     parser.add_argument("--plot", type=Path, help="draw there (.svg, .png); needs matplotlib")
     parser.add_argument("--docs", type=Path, help="write results.md, results.json and results.svg into this directory")
+    parser.add_argument("--name", default="results", help="what these are called instead (results)")
     return parser
 
 
@@ -127,10 +125,11 @@ def _hand_out(
     docs: Path | None = options.docs
     if docs is not None:
         docs.mkdir(parents=True, exist_ok=True)
-        (docs / "results.md").write_text(report.document(facts, versions, tables))
-    for target in filter(None, (options.json, docs and docs / "results.json")):
+        (docs / f"{options.name}.md").write_text(report.document(facts, versions, tables))
+    for target in filter(None, (options.json, docs and docs / f"{options.name}.json")):
         target.write_text(json.dumps(data, indent=1) + "\n")
-    for target in filter(None, (options.plot, docs and docs / "results.svg")):
+    has_plot = any(outcome.case == "rps" for outcome in outcomes)
+    for target in filter(None, (options.plot, docs and has_plot and docs / f"{options.name}.svg")):
         _plot(outcomes, target)
 
 

@@ -75,6 +75,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("pick_least", "pick: least connections and adaptive at 100 backends", "at most", 25.0, None, "µs"),
     Figure("pick_bounded", "pick: hash with bounded load, at worst", "at most", None, None, "µs"),
     Figure("table_ms", "the table of 1,000 backends, the slowest of ring, maglev, rendezvous, contract", "at most", 200.0, None, "ms"),
+    Figure("turn_ms", "a worker's longest turn while 1,000 backends change, by the policy where it is longest", "at most", 2.0, None, "ms"),
     Figure("simulate_s", "a million simulated requests", "at most", 60.0, None, "s"),
     Figure("large_vs_nginx", "1 MiB answers, CPU per byte vs nginx", "at most", 2.5, 1.2),
     Figure("upload_vs_nginx", "1 MiB request bodies, CPU per byte vs nginx", "at most", 2.5, 1.2),

@@ -1,5 +1,6 @@
 """Backends of the tail case: each works on ``slots`` requests at once, for an exponential time, and
-queues the others in order of arrival. One process serves all of them; its CPU must stay far from full.
+queues the others in order of arrival. With each answer it says how many of them are taken (ORCA), which is
+what `adaptive` goes by. One process serves all of them; its CPU must stay far from full.
 
 ``python -m tests.bench.slow_backends --ports 1,2,3,4 --mean-ms 20``; ``GET /mean/200`` at one of them
 changes how long its work takes from then on.
@@ -17,7 +18,10 @@ from gevent.lock import Semaphore
 from gevent.server import StreamServer
 from gevent.socket import socket
 
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
+    b"endpoint-load-metrics: TEXT application_utilization=%.2f\r\n\r\nok\n"
+)
 _MEAN = b"GET /mean/"
 
 
@@ -47,7 +51,7 @@ def backend(mean_s: float, slots: int, seed: int) -> Callable[[socket, object], 
                         return
                     continue
                 work(head)
-                connection.sendall(_ANSWER)
+                connection.sendall(_ANSWER % (1 - free.counter / slots))
         except OSError:
             return  # whoever asked has gone; the next one connects anew
 

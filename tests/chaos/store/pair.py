@@ -26,6 +26,10 @@ from tests.support.waiting import PATIENCE_S, wait_for
 NAMES = ("one", "two")
 WORKERS = 2
 LIMIT = 4
+RATE, BURST = 20, 10
+"""Of both machines together, at ``/rated``."""
+FIRST_BYTE_S = 0.5
+"""So long ``/timed`` waits for its backend."""
 PER_SECOND = 400 if IS_FULL else 80
 """Requests of the client that counts, over both machines."""
 SLACK_MS = 300.0
@@ -117,6 +121,11 @@ class Pair:
         answered = time.monotonic()
         wait_for("the change on both", lambda: self.shared("operators"), FOLLOWED_S * SLACK)
         return time.monotonic() - answered
+
+    def generations(self) -> list[int]:
+        """How many operators' changes each has heard of."""
+        states = [admin(run, "GET", "/api/v1/state").body for run in self.runs]
+        return [state["operator"]["cluster_generation"] for state in states]
 
     # --- what is said
 
@@ -221,7 +230,8 @@ _ROUTES = [
     {"path": "/abc", "pool": "abc"},
     {"path": "/busy", "pool": "busy"},
     {"path": "/steady", "pool": "web"},
-    {"path": "/rated", "respond": {"status": 200}, "rate_limit": "1000/s"},
+    {"path": "/rated", "respond": {"status": 200}, "rate_limit": {"rate": f"{RATE}/s", "burst": BURST}},
+    {"path": "/timed", "pool": "timed"},
     {"id": "hello", "pool": "hello"},
 ]
 
@@ -232,7 +242,12 @@ def _pools(lettered: Sequence[int], busy: int, hello: Sequence[int]) -> dict[str
     even = {"backends": members, "policy": "round_robin", "health": {"interval": "1s"}}
     slow = {"health": {"type": "none"}, "timeouts": {"first_byte": "1h", "total": "1h"}, "queue": {"size": 0}}
     others = {"backends": [f"http://127.0.0.1:{port}" for port in hello]}
-    return {"web": even, "abc": even, "busy": {"backends": [limited], **slow}, "hello": others}
+    timed = {
+        "backends": [f"http://127.0.0.1:{busy}"],
+        "timeouts": {"first_byte": f"{FIRST_BYTE_S}s"},
+        "retry": {"attempts": 1},
+    }
+    return {"web": even, "abc": even, "busy": {"backends": [limited], **slow}, "hello": others, "timed": timed}
 
 
 def _cycle(one: Pair, run: Run) -> int:

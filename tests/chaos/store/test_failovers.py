@@ -31,6 +31,8 @@ def test_a_failover_by_sentinels(how: str, tmp_path: Path) -> None:
             both.change()
             both.wait_until_shared()
             first = watched.master
+            generations = both.generations()
+            assert len(set(generations)) == 1
             with both.counted("failover"):
                 began = time.monotonic()
                 _ = first.kill() if how == "kill" else first.stop()
@@ -41,6 +43,7 @@ def test_a_failover_by_sentinels(how: str, tmp_path: Path) -> None:
                 _ = first.start() if how == "kill" else first.go_on()
                 wait_for("the first to follow", lambda: first.client().role()[0] in ("slave", b"slave"))
                 both.wait_until_shared(deadline_s=BACK_S * SLACK)
+            assert both.generations() == [1 + generations[0]] * 2, "one change, made once"
             print(f"Sentinels ({how}): promoted {promoted - began:.2f} s after, shared again after {took} s more")
             _check_rights(both, watched.servers)
 

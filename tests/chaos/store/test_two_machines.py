@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from lb.state.layout import SH_OTHERS, SH_SLICE
+from lb.state.layout import SH_EJECTED_UNTIL_NS, SH_OTHERS, SH_SLICE
+from lb.state.segment import Segment
 from tests.chaos.process.load import Load
 from tests.chaos.process.running import SLACK, Run
-from tests.chaos.store.pair import APART_S, HELD, LIMIT, Pair, admin, pair
+from tests.chaos.store.pair import APART_S, BURST, FIRST_BYTE_S, HELD, LIMIT, RATE, Pair, admin, pair
 from tests.support.delay_proxy import Proxy, delay_proxy
 from tests.support.geo import AMERICAN, GERMAN, write_database
 from tests.support.lettered import LETTERS, is_in_order
@@ -40,6 +42,7 @@ AWAY_S = 0.05
 BACK_S = 2.0
 """Promised: by then the places of a killed worker are free."""
 AT_ONCE_S = 0.1
+EJECTED_S = 1.2
 STILL_S = 2.0
 """A machine that is busy may come late with one renewal; an hour of clock would be thousands."""
 CURLS_APART_S = 0.004
@@ -213,7 +216,11 @@ def test_a_wall_clock_that_jumps_an_hour_forth_and_back_changes_nothing(both: Pa
     workers = [run.wait_for_workers() for run in both.runs]
     for hours in HOURS:
         with both.counted(f"clock {hours:+} h"):
-            wall.jump_to(hours * 3600)
+            with ThreadPoolExecutor(1) as beside:
+                timed = beside.submit(_first_byte, both.runs[1])
+                time.sleep(FIRST_BYTE_S / 2)
+                wall.jump_to(hours * 3600)
+                assert FIRST_BYTE_S <= timed.result() < FIRST_BYTE_S + SLACK, "504 in its time"
             until = time.monotonic() + JUMPED_S
             while time.monotonic() < until:
                 for kind in ("machines", "loads", "limits", "operators"):
@@ -223,6 +230,8 @@ def test_a_wall_clock_that_jumps_an_hour_forth_and_back_changes_nothing(both: Pa
             wait_for("a line of its log", lambda hours=hours: abs(clock(both.runs[1]) - hours * HOUR) < NEAR)  # type: ignore[misc]
             both.wait_until_shared(deadline_s=JUMPED_S + 5)
             _check_limit(both.runs[1])
+            _check_rate(both.runs[1])
+            _check_ejection(both)
     assert [run.wait_for_workers() for run in both.runs] == workers, "nobody was taken for stuck"
 
 
@@ -237,6 +246,41 @@ def _check_limit(run: Run) -> None:
     started = time.monotonic()
     assert get(run.port, "/busy/0").status == 200
     assert time.monotonic() - started < LIMIT
+
+
+def _first_byte(run: Run) -> float:
+    """Seconds until we are told that the backend says nothing."""
+    started = time.monotonic()
+    assert get(run.port, "/timed/30").status == 504
+    return time.monotonic() - started
+
+
+def _check_rate(run: Run) -> None:
+    """Neither spent for an hour nor filled by one."""
+    wait_for("a place in the rate", lambda: get(run.port, "/rated").status == 200, STILL_S)
+    started = time.monotonic()
+    passed = sum(get(run.port, "/rated").status == 200 for _ in range(5 * BURST))
+    assert passed <= BURST + 1 + RATE * (time.monotonic() - started)
+
+
+def _check_ejection(both: Pair) -> None:
+    """It lasts as long as it was to last."""
+    run, backend = both.runs[1], "backend:abc/A"
+    segment = Segment.open(run.snapshot().segment)
+    try:
+        until_ns = time.monotonic_ns() + int(EJECTED_S * 1e9)
+        segment.shared(run.snapshot().columns[backend])[SH_EJECTED_UNTIL_NS] = until_ns
+        segment.bump_health()
+    finally:
+        segment.close()
+    wait_for("all workers to know", lambda: "A" not in _letters(run, 12))
+    while time.monotonic_ns() < until_ns - int(0.3e9):
+        assert "A" not in _letters(run, 3)
+    wait_for("it to be asked again", lambda: "A" in _letters(run, 6), STILL_S + 1)
+
+
+def _letters(run: Run, count: int) -> str:
+    return "".join(get(run.port, "/abc").body.decode() for _ in range(count))
 
 
 def test_a_full_backend_is_503_at_once_and_the_places_of_killed_workers_come_back(both: Pair) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lb.geo.writer import database
 from tests.support.balancer import Balancer, running_balancer
 from tests.support.behaviours import answering
 from tests.support.fault_origin import fault_origin
@@ -19,6 +20,7 @@ from tests.support.ports import free_ports
 from tests.support.raw_client import exchange, get
 from tests.support.waiting import wait_for
 
+NUMBER = {"autonomous_system_number": 64500}
 REGIONS = ("EU", "APAC", "US", "EU")
 NOBODY = b"10.9.8.7"
 
@@ -98,6 +100,9 @@ def test_a_database_that_is_missing_comes_is_spoilt_and_comes_again(backends: li
             assert ask(balancer, JAPANESE) == "1"
             os.truncate(source, 0)
             source.write_bytes(os.urandom(10_000))
+            assert ask(balancer, JAPANESE) == "1"
+            source.write_bytes(database({"198.51.100.0/24": NUMBER}, kind="GeoLite2-ASN", built_s=1_750_000_000))
+            wait_for("its kind in the log", lambda: "it is a GeoLite2-ASN" in balancer.log())
             assert ask(balancer, JAPANESE) == "1"
             write_database(source, {"198.51.100.0/24": "FR"})
             wait_for("the next database", lambda: ask(balancer, JAPANESE) in "03")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from lb.config.store_url import parse
 from lb.state.store.errors import StoreDown, StoreError
 from lb.state.store.keys import Keys
-from lb.state.store.link import Link
+from lb.state.store.link import LAST_RETRY_S, Link
 from tests.support.redis_server import RedisServer, redis_server
 
 PATIENCE_S = 5.0
+MANY = 12
+LONG_S = 2.5
+"""By then all try as rarely as they ever do."""
 
 
 @pytest.fixture
@@ -75,6 +78,36 @@ def test_a_killed_server_takes_it_down_and_it_comes_back(server: RedisServer) ->
         assert not link.is_up
         server.start()
         assert until(lambda: link.is_up) < 3.0
+
+
+def test_many_come_back_at_random_within_a_second_each_with_one_connection(server: RedisServer) -> None:
+    """A store that is back after long is not met by all at once."""
+    import gevent
+
+    back: list[float] = []
+    with ExitStack() as stack:
+        links = [stack.enter_context(link_to(server.url)) for _ in range(MANY)]
+        for link in links:
+            link.start()
+        until(lambda: all(link.is_up for link in links))
+        server.kill()
+        for link in links:
+            with pytest.raises(StoreDown):
+                link.call(lambda client: client.ping())
+            link.on_up.append(lambda: back.append(time.monotonic()))
+        gevent.sleep(LONG_S)
+        server.start()
+        since, most = time.monotonic(), 0
+        counting = server.client()
+
+        def all_are_back() -> bool:
+            nonlocal most
+            most = max(most, len(counting.client_list()) - 1)
+            return len(back) == MANY
+
+        until(all_are_back)
+    assert most <= MANY and max(back) - since < 3 * LAST_RETRY_S
+    assert max(back) - min(back) > LAST_RETRY_S / 4, sorted(at - since for at in back)
 
 
 def test_a_stopped_server_costs_one_timeout_and_then_nothing(server: RedisServer) -> None:

@@ -111,6 +111,17 @@ def test_what_one_changes_all_have_in_less_than_a_second(server: RedisServer, st
     assert until(lambda: one.state() == "ready") < WITHIN_S * SLACK
 
 
+def test_without_news_what_one_changes_is_found_by_looking(start: Start) -> None:
+    """The channel may lose any message: whoever listens looks once a second as well."""
+    one, two = start("one"), start("two")
+    for node in (one, two):
+        assert node.machine.sync._news is not None
+        node.machine.sync._news.stop()
+    for state in ("drain", "ready"):
+        one.set(state)
+        assert until(lambda: two.state() == state) < (Operators.interval_s + WITHIN_S) * SLACK  # noqa: B023  called at once
+
+
 def test_of_two_who_saw_the_same_one_has_to_look_again(start: Start) -> None:
     one, two = start("one"), start("two")
     seen = two.snapshot.generation
