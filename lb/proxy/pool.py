@@ -61,7 +61,7 @@ class TicketSource(Protocol):
 
 
 class LivePool:
-    """Belongs to one worker. ``random`` is injected so that tests can replay a pick."""
+    """Belongs to one worker; ``refresh`` before the first pick. ``random`` is injected so that tests can replay a pick."""
 
     def __init__(
         self,
@@ -102,6 +102,8 @@ class LivePool:
         self._source: TicketSource | None = None
         self._policies: dict[str, Policy] = {}
         self._pickers: dict[str, Picker] = {}
+        self._built: dict[str, Picker] = {}
+        """Ahead of their first pick."""
         self.regional = regional
         self.probes = ProbePool(pool.prequal, clock, self._start_probing)
         self._times: MeanTimes | None = None
@@ -117,7 +119,6 @@ class LivePool:
             self.waiting = Waiting(self, pool.queue_size, pool.timeouts.queue_s, cells.inflight, cells.slot, random)
         if pool.custom is not None:
             self._create(CUSTOM)  # now, not at the first request: its imports may take long
-        self.refresh()
 
     def __repr__(self) -> str:
         return f"<LivePool {self.pool.id} {len(self.eligible)} of {len(self.members)} eligible>"
@@ -171,6 +172,7 @@ class LivePool:
         if portions != self.portions:
             self.portions, self.eligible = portions, everybody(portions)
             self._pickers.clear()
+            self._built.clear()
             self._prepare_orders()
             if self.waiting is not None:
                 self.waiting.look()
@@ -243,7 +245,7 @@ class LivePool:
 
     def _prepare(self, policy: str) -> Picker:
         """What every pick by this policy reads until eligibility changes again."""
-        picker = self._pickers[policy] = self._build(policy, self.eligible)
+        picker = self._pickers[policy] = self._built.pop(policy, None) or self._build(policy, self.eligible)
         if self._times is None and self._chosen_by(policy) in MEAN_TIMES:
             self._times = MeanTimes(len(self.members))
             self._look_at_times(self._times)
@@ -252,6 +254,11 @@ class LivePool:
             source = self._ticket_sources[policy] = self._tickets(policy)
         source.cycle = getattr(self._policies[policy], "cycle", 0) or len(self.eligible)
         return picker
+
+    def build_ahead(self) -> None:
+        """What the first pick would build. Nobody need follow this pool yet: nothing is told to anybody."""
+        if self.eligible:
+            self._built[self.pool.policy] = self._build(self.pool.policy, self.eligible)
 
     def _build(self, policy: str, eligible: Sequence[int]) -> Picker:
         if not eligible:

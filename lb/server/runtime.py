@@ -233,6 +233,9 @@ class Runtime:
                 composition.arrange(existing, self._member, pause)
             self._coming |= composition.members
             self._make_live(composition, pause)
+            for live in composition.live.values():
+                live.build_ahead()
+                pause()
             self._next = composition
         except (OSError, ValueError, ConfigError, SegmentError) as error:  # ``_compose`` meets it as well, and says so
             _log.debug("generation=%d error=%s", snapshot.generation, error)
@@ -321,7 +324,9 @@ class Runtime:
         if geo:
             composition.regions = Regions(geo, self._locator.place_of, composition.cells.of("worker"))
         for pool in composition.pools:
-            composition.live[pool.id] = self._live_pool(pool, composition)
+            live = composition.live[pool.id] = self._live_pool(pool, composition)
+            pause()
+            live.refresh()
             pause()
 
     def _live_pool(self, pool: Pool, composition: Composition) -> LivePool:

@@ -93,6 +93,7 @@ def live_pool(
         sums=sums,
     )  # fmt: skip
     live.clients = Clients("web", [one.id for one in members], pool.remember_s, private_table)
+    live.refresh()
     return live
 
 

@@ -385,6 +385,7 @@ def test_nobody_who_waits_gets_a_backend_that_was_drained_meanwhile(crowd: Crowd
         for member, backend in zip(before.members, pool.backends, strict=True):
             member.backend = backend
         after = LivePool(pool, before.members, before.cells, Cursors(), Random(7).random, FakeClock(), 1)
+        after.refresh()
         after.take_over(before)
         on = {one.served[number].member.backend.state: number for number in (first, second)}  # type: ignore[union-attr]
         one.end(on["drain"])
