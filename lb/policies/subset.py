@@ -19,7 +19,6 @@ from math import log2
 
 from lb.model import Backend
 
-
 REMEMBERED = 16_384
 """Places of ids: a reload of a thousand backends, of which one is new, works out one."""
 
