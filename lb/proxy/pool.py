@@ -245,7 +245,8 @@ class LivePool:
 
     def _prepare(self, policy: str) -> Picker:
         """What every pick by this policy reads until eligibility changes again."""
-        picker = self._pickers[policy] = self._built.pop(policy, None) or self._build(policy, self.eligible)
+        ahead: Picker | None = self._built.pop(policy, None)
+        picker = self._pickers[policy] = self._build(policy, self.eligible) if ahead is None else ahead
         if self._times is None and self._chosen_by(policy) in MEAN_TIMES:
             self._times = MeanTimes(len(self.members))
             self._look_at_times(self._times)
