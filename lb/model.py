@@ -127,6 +127,11 @@ class Health(Struct, frozen=True):
     timeout_s: float = 1.0
     rise: int = 2
     fall: int = 3
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent with an HTTP probe."""
+    body: str = ""
+    body_is_regex: bool = False
+    """What must occur in the body of an HTTP probe's answer; empty: it is not read."""
     scope: ProbeScope = "machine"
     """``cluster``: one machine at a time probes for all that share a store."""
 

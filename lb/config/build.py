@@ -224,6 +224,9 @@ def _health(entry: HealthEntry) -> model.Health:
         timeout_s=entry.timeout,
         rise=entry.rise,
         fall=entry.fall,
+        headers=tuple(entry.headers.items()),
+        body=entry.body.value or "" if entry.body is not None else "",
+        body_is_regex=entry.body is not None and entry.body.is_regex,
         scope=entry.scope,
     )
 

@@ -31,6 +31,7 @@ IsUnclear = Callable[[Path], bool]
 
 _ACTIONS = ("pool", "respond", "redirect", "action")
 _POOL_ONLY = ("policy", "algo_override")
+_PROBES_OWN = ("host", "connection", "content-length", "transfer-encoding", "expect", "upgrade", "te", "trailer")
 _WORKER_ONLY = ("tls", "proxy_protocol", "timeouts", "body_limit", "max_connections_per_client")
 
 
@@ -95,8 +96,12 @@ def _twice(ids: list[str], path: Path, noun: str, line_of: LineOf) -> Iterator[F
 
 def _probe(entry: HealthEntry, path: Path) -> Iterator[Finding]:
     if entry.type in ("http", "https"):
+        for name in entry.headers:
+            if name.lower() in _PROBES_OWN:
+                text = f"`{name}` is the probe's own" + (": use `host`" if name.lower() == "host" else "")
+                yield Finding((*path, "headers", name), text, at_key=True)
         return
-    for key in ("path", "host", "status"):
+    for key in ("path", "host", "status", "headers", "body"):
         if key in entry.model_fields_set:
             message = f"`{key}` counts for HTTP probes only, and this one is `{entry.type}`: add `type: http`"
             yield Finding((*path, key), message, at_key=True, depends_on=((*path, "type"),))

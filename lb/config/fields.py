@@ -203,6 +203,13 @@ Port = Annotated[
 Upgrade = Annotated[str, Reads(route_checks.upgrade, _TEXT)]
 Method = Annotated[str, Reads(route_checks.method, _TEXT)]
 FieldName = Annotated[str, Reads(route_checks.field_name, _TEXT)]
+BodyMatch = Annotated[
+    route_checks.Condition | None,
+    Reads(
+        route_checks.body_match,
+        {"anyOf": [_TEXT, {"type": "object", "properties": {"regex": _TEXT}, "required": ["regex"]}, {"type": "null"}]},
+    ),
+]
 HeaderText = Annotated[str, Reads(route_checks.header_text, _TEXT)]
 Pattern = Annotated[str, Reads(route_checks.pattern, {"type": "string", "format": "regex"})]
 Network = Annotated[str, Reads(checks.network, _TEXT)]

@@ -139,6 +139,26 @@ def condition(value: Any) -> Condition:
     return Condition(text_of(value))
 
 
+def body_match(value: Any) -> Condition | None:
+    """A text or ``{regex: PATTERN}`` that is searched for, none for anything."""
+    if value is None:
+        return None
+    if isinstance(value, dict) and [*value] == ["regex"]:
+        text = text_of(value["regex"])
+        safe_pattern(text)
+        try:
+            safe_pattern(f".*(?:{text})")  # which is what a search is
+        except ValueError:
+            raise ValueError(
+                f"regular expression `{text}` can match in too many ways to be searched for: at most one unbounded "
+                "repeat (`*`, `+`), or a few optional parts"
+            ) from None
+        return Condition(text, is_regex=True)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a text or {{regex: ...}}, got {described(value)}")
+    return Condition(text_of(value))
+
+
 def pattern(value: Any) -> str:
     """A regular expression that is safe to run on what clients send."""
     return safe_pattern(text_of(value))

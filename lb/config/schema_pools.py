@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 from lb.config.fields import (
     BackendUrl,
+    BodyMatch,
     BoundedLoad,
     Duration,
     DurationOrZero,
+    FieldName,
     Flag,
+    HeaderText,
     HostName,
     HostPatternOrEmpty,
     Label,
@@ -65,6 +68,15 @@ class HealthEntry(Section):
     timeout: Duration = setting(Health, "timeout_s", "Longest time a probe may take.")
     rise: Annotated[int, count(1, 100)] = setting(Health, "rise", "Good probes in a row until a backend is up again.")
     fall: Annotated[int, count(1, 100)] = setting(Health, "fall", "Bad probes in a row until a backend is down.")
+    headers: dict[FieldName, HeaderText] = key(
+        "Fields that an HTTP probe sends besides its own.", {}, example={"X-Probe": "lb"}
+    )
+    body: BodyMatch = key(
+        "What must occur in the body of an HTTP probe's answer: a text (in the first 64 KiB) or `{regex: PATTERN}` (in the "
+        "first 8); none: anything will do.",
+        None,
+        example="ready",
+    )
     scope: Annotated[ProbeScope, words("machine", "cluster")] = setting(
         Health,
         "scope",

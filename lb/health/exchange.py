@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket as names
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from lb.model import Backend, BackendTls
 
 HEAD_LIMIT_BYTES = 8 * 1024
 USER_AGENT = "lb-probe"
+_FIELDS = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Connection", "close"))
 _RECV_BYTES = 4096
 _INTERIM_LIMIT = 8
 """More 1xx answers than this before the final one are no sign of health."""
@@ -115,15 +116,11 @@ def _connected(family: int, address: Any) -> Any:
     return sock
 
 
-def get_request(path: str, host: str, accept: str = "*/*") -> bytes:
-    """The bytes of a GET that ends its connection."""
-    lines = (
-        f"GET {path} HTTP/1.1",
-        f"Host: {host}",
-        f"User-Agent: {USER_AGENT}",
-        f"Accept: {accept}",
-        "Connection: close",
-    )
+def get_request(path: str, host: str, fields: Sequence[tuple[str, str]] = ()) -> bytes:
+    """The bytes of a GET that ends its connection. ``fields`` go before ours of the same name."""
+    given = {name.lower() for name, _ in fields}
+    ours = [(name, value) for name, value in _FIELDS if name.lower() not in given]
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in (*ours, *fields))]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

@@ -44,7 +44,7 @@ def fetch_load(target: LoadTarget) -> LoadReport:
     backend = target.backend
     tls = target.tls if backend.scheme == "https" else None
     with within(target.timeout_s), connection(backend, port=backend.port, tls=tls) as sock:
-        sock.sendall(get_request(target.path, backend.authority, accept="application/json"))
+        sock.sendall(get_request(target.path, backend.authority, [("Accept", "application/json")]))
         head, rest = read_final_head(sock)
         if head.status != 200:
             raise ExchangeError(f"status {head.status}")

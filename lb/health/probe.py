@@ -5,11 +5,16 @@ Does the I/O and says what it saw; turning results into a verdict is ``lb.health
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
+from lb.health.body import read_beginning
 from lb.health.exchange import ExchangeError, NoAddress, connection, get_request, read_final_head, within
 from lb.model import Backend, BackendTls, Health
+
+REGEX_LIMIT_BYTES = 8 * 1024
+"""Of a body that a pattern is looked for in: it backtracks, and this is the backend's text (``lb.config.patterns``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,18 @@ def _attempt(target: ProbeTarget) -> None:
     with connection(target.backend, port=target.port, tls=target.session_tls) as sock:
         if health.type == "tcp":
             return
-        sock.sendall(get_request(health.path, health.host or target.backend.authority))
-        head, _ = read_final_head(sock)
-    if not _is_accepted(head.status, health):
-        raise ExchangeError(f"status {head.status}")
+        sock.sendall(get_request(health.path, health.host or target.backend.authority, health.headers))
+        head, rest = read_final_head(sock)
+        if not _is_accepted(head.status, health):
+            raise ExchangeError(f"status {head.status}")
+        if health.body and not _occurs(health, read_beginning(sock, head.fields, rest)):
+            raise ExchangeError("body does not match")
+
+
+def _occurs(health: Health, body: bytes) -> bool:
+    if not health.body_is_regex:
+        return health.body.encode() in body
+    return re.search(health.body.encode(), body[:REGEX_LIMIT_BYTES], re.DOTALL) is not None
 
 
 def _is_accepted(status: int, health: Health) -> bool:

@@ -38,11 +38,16 @@ _HEAR = Script("""
 -- Returns {} if nobody says anything, {mark} if it is the known one, else {mark, name, verdict, ...}.
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {} end
 local mark = redis.call('HGET', KEYS[1], '+')
-if not mark or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then return {} end
-if mark == ARGV[1] then return {mark} end
+if not mark or #mark > 300 or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then return {} end
+local heard = {mark}
+if mark == ARGV[1] then return heard end
 local said = redis.call('HGETALL', KEYS[1])
-table.insert(said, 1, mark)
-return said
+for i = 1, #said, 2 do
+  if #said[i] <= 500 and (said[i + 1] == 'up' or said[i + 1] == 'down') then
+    heard[#heard + 1], heard[#heard + 2] = said[i], said[i + 1]
+  end
+end
+return heard
 """)
 
 
@@ -71,6 +76,5 @@ def hear(client: Any, keys: Keys, mark: str) -> Heard | None:
     whose = _MARK.fullmatch(said[0]) if said else None
     if whose is None:
         return None
-    pairs = zip(said[1::2], said[2::2], strict=True)
-    verdicts = {name: _VERDICTS[word] for name, word in pairs if word in _VERDICTS}
-    return Heard(said[0], whose[1], verdicts if len(said) > 1 else None)
+    verdicts = {name: _VERDICTS[word] for name, word in zip(said[1::2], said[2::2], strict=True)}
+    return Heard(said[0], whose[1], None if said[0] == mark else verdicts)

@@ -40,7 +40,7 @@ BACK_S = 5.0
 """Promised: so soon after the store is back all that is shared is shared again."""
 FOLLOWED_S = 1.0
 """Promised for an operator's change."""
-SHARED = ("machines", "loads", "limits", "operators", "orders")
+SHARED = ("machines", "loads", "limits", "operators", "probes", "orders")
 HELD = "backend:busy/b"
 
 
@@ -61,8 +61,14 @@ class Pair:
             "machines": self._know_each_other,
             "loads": lambda: self.cells(self.runs[1], HELD)[SH_OTHERS] == 1,
             "limits": self._have_slices,
+            "probes": lambda: self.probers() in ({name} for name in NAMES),
             "operators": lambda: all(self.weight_on(run) == self.weight for run in self.runs),
         }[name]()
+
+    def probers(self) -> set[str]:
+        """Who probes for both, as each says; nobody: an empty name."""
+        states = [admin(run, "GET", "/api/v1/state").body for run in self.runs]
+        return {state.get("probes_by", "") for state in states}
 
     def _know_each_other(self) -> bool:
         for run, other in zip(self.runs, reversed(NAMES), strict=True):
@@ -239,7 +245,7 @@ _ROUTES = [
 def _pools(lettered: Sequence[int], busy: int, hello: Sequence[int]) -> dict[str, Any]:
     members = [{"id": id, "url": f"http://127.0.0.1:{port}"} for id, port in zip(LETTERS, lettered, strict=True)]
     limited = {"id": "b", "url": f"http://127.0.0.1:{busy}", "max_inflight": LIMIT}
-    even = {"backends": members, "policy": "round_robin", "health": {"interval": "1s"}}
+    even = {"backends": members, "policy": "round_robin", "health": {"interval": "1s", "scope": "cluster"}}
     slow = {"health": {"type": "none"}, "timeouts": {"first_byte": "1h", "total": "1h"}, "queue": {"size": 0}}
     others = {"backends": [f"http://127.0.0.1:{port}" for port in hello]}
     timed = {

@@ -217,3 +217,58 @@ def test_type_http_follows_the_backends_scheme(tls_origin: tuple[Origin, str, li
 def test_https_against_plain_http_is_a_tls_failure() -> None:
     with Origin(lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as origin:
         assert look(origin, Health("https", timeout_s=5.0)).reason.startswith("tls: ")
+
+
+def ok(body: bytes, *fields: bytes) -> Script:
+    return answer(b"\r\n".join([b"HTTP/1.1 200 OK", *fields, b"", b""]), body)
+
+
+def test_fields_are_sent_and_go_before_ours() -> None:
+    with Origin() as origin:
+        look(origin, Health("http", headers=(("X-Probe", "1"), ("accept", "application/json"))))
+        (head,) = origin.heads
+        assert head.endswith(b"Connection: close\r\nX-Probe: 1\r\naccept: application/json\r\n\r\n")
+        assert head.lower().count(b"accept:") == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ok(b'{"status": "ready"}', b"Content-Length: 19"),
+        ok(b'{"status": "ready"}'),
+        ok(b"8\r\n{\"status\r\nb\r\n\": \"ready\"}\r\n0\r\n\r\n", b"Transfer-Encoding: chunked"),
+        ok(b"ready" + b"x" * 200_000, b"Content-Length: 200005"),
+        ok(b"ready" + b"x" * 200_000),
+    ],
+)  # fmt: skip
+def test_what_must_occur_is_found_in_every_framing_however_long_the_rest(script: Script) -> None:
+    with Origin(script) as origin:
+        assert look(origin, Health("http", body="ready", timeout_s=5.0)).ok
+        assert look(origin, Health("http", body="re.dy", body_is_regex=True, timeout_s=5.0)).ok
+        assert look(origin, Health("http", body="re.dy", timeout_s=5.0)).reason == "body does not match"
+        assert look(origin, Health("http", body="^dy", body_is_regex=True, timeout_s=5.0)).reason == "body does not match"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (ok(b""), "body does not match"),
+        (ok(b"x" * 70_000 + b"ready"), "body does not match"),
+        (ok(b"rea", b"Content-Length: 5"), "closed inside the body"),
+        (ok(b"zz\r\n", b"Transfer-Encoding: chunked"), "bad response: "),
+        (answer(b"HTTP/1.1 503 No\r\n\r\nready"), "status 503"),
+    ],
+)
+def test_a_body_that_says_something_else_or_nothing(script: Script, reason: str) -> None:
+    with Origin(script) as origin:
+        assert look(origin, Health("http", body="ready", timeout_s=5.0)).reason.startswith(reason)
+
+
+def test_a_body_that_never_ends_takes_no_longer_than_the_probe_may() -> None:
+    def dribble(sock: object) -> None:
+        answer(b"HTTP/1.1 200 OK\r\n\r\nno")(sock)
+        silence(sock)
+
+    with Origin(dribble) as origin:
+        result = look(origin, Health("http", body="ready", timeout_s=0.3))
+        assert result.reason == "timeout" and result.duration_s < 2.0
