@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from lb.controller.loads import load_name
 from lb.health.probe import ProbeTarget
+from lb.structs import replace
 
 FRESH_S = 3.0
 """So long what was heard holds: longer than a lease, so that nobody begins to probe while it changes hands."""
@@ -73,6 +74,8 @@ class Board:
 
 
 def shared_name(target: ProbeTarget, pool: str) -> str:
-    """``POOL/ID@PLACE#HOW``: machines that mean other processes, or probe them otherwise, do not believe each other."""
-    how = repr((target.health, target.tls, target.backend.authority))
+    """``POOL/ID@PLACE#HOW``: machines that mean other processes, or probe them otherwise, do not believe each other. What the
+    fields of a probe are is left out: it may be secret, and a digest of it would be a way to guess."""
+    health = replace(target.health, headers=tuple((name, "") for name, _ in target.health.headers))
+    how = repr((health, target.tls, target.backend.authority))
     return f"{load_name(pool, target.backend)}#{sha256(how.encode()).hexdigest()[:8]}"

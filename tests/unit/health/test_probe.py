@@ -246,7 +246,9 @@ def test_what_must_occur_is_found_in_every_framing_however_long_the_rest(script:
         assert look(origin, Health("http", body="ready", timeout_s=5.0)).ok
         assert look(origin, Health("http", body="re.dy", body_is_regex=True, timeout_s=5.0)).ok
         assert look(origin, Health("http", body="re.dy", timeout_s=5.0)).reason == "body does not match"
-        assert look(origin, Health("http", body="^dy", body_is_regex=True, timeout_s=5.0)).reason == "body does not match"
+        assert (
+            look(origin, Health("http", body="^dy", body_is_regex=True, timeout_s=5.0)).reason == "body does not match"
+        )
 
 
 @pytest.mark.parametrize(
