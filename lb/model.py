@@ -307,6 +307,8 @@ class Pool(Struct, frozen=True):
     """Whether clients get the load reports in backends' answers."""
     geo_inner: str = "peak_ewma"
     """What the policy ``geo`` chooses by within a region."""
+    slow_start_s: float = 0.0
+    """How long a backend that has come up takes to get its full share."""
     overprovisioning: float | None = None
     """Of priority levels: what is healthy of a level bears so many times its share. None: all, while it is anybody."""
     zones: ZoneOptions = field(default_factory=ZoneOptions)

@@ -102,6 +102,8 @@ def backends_table(pools: list[Json]) -> Table:
 
 def _cells(backend: Json) -> list[Text]:
     health = "ejected" if backend["is_ejected"] else "refusing" if backend["is_refusing"] else backend["verdict"]
+    share = backend.get("share", 1.0)
+    said = f"{health} {share:.0%}" if share < 1.0 and health == "up" else health
     state = backend["state"] + (" backup" if backend["backup"] else "")
     limit = f"/{backend['max_inflight']}" if backend["max_inflight"] else ""
     failed = sum(backend["errors"].values()) + backend["codes"]["5xx"]
@@ -109,7 +111,7 @@ def _cells(backend: Json) -> list[Text]:
     return [
         Text(backend["id"]),
         Text(backend["address"]),
-        Text(health, style=_COLOURS.get(health, "")),
+        Text(said, style=_COLOURS.get(health, "") if said == health else "yellow"),
         Text(state, style=_COLOURS.get(backend["state"], "")),
         *(Text(str(number)) for number in numbers),
     ]

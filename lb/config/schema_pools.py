@@ -141,6 +141,12 @@ class PoolEntry(Section):
         "A policy's name, or a mapping with options.", PolicyEntry
     )
     health: HealthEntry = section("Active probes.", HealthEntry)
+    slow_start: DurationOrZero = setting(
+        Pool,
+        "slow_start_s",
+        "How long a backend that has come up takes to get its full share of the requests.",
+        example="30s",
+    )
     timeouts: PoolTimeoutsEntry = section("What a backend may take its time for.", PoolTimeoutsEntry)
     queue: QueueEntry = section("Who waits while every backend is at its `max_inflight`.", QueueEntry)
     sticky: Annotated[StickyEntry, Shorthand("cookie")] | None = key(

@@ -18,6 +18,7 @@ from lb.state.layout import (
     SH_PROBES_FAILED,
     SH_PROBES_OK,
     SH_REFUSED_NS,
+    SH_SHARE_MILLI,
     SH_TRANSITIONS,
     SH_VERDICT,
 )
@@ -52,6 +53,18 @@ class HealthCells:
     @property
     def refused_ns(self) -> int:
         return self._cells[SH_REFUSED_NS]
+
+    @property
+    def share_milli(self) -> int:
+        return self._cells[SH_SHARE_MILLI]
+
+    @share_milli.setter
+    def share_milli(self, share: int) -> None:
+        """0: all. Workers look at whom it holds for when that is announced, and at how much with every pick."""
+        has_changed = bool(share) != bool(self._cells[SH_SHARE_MILLI])
+        self._cells[SH_SHARE_MILLI] = share
+        if has_changed:
+            self.announce()
 
     @property
     def is_refused(self) -> bool:

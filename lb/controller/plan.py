@@ -40,7 +40,7 @@ def plan(snapshot: Snapshot) -> Plan:
                 continue
             name = f"{pool.id}/{backend.id}"
             backend = replace(backend, state="ready", weight=1)
-            probes[name] = ProbeTarget(backend, pool.health, pool.tls)
+            probes[name] = ProbeTarget(backend, pool.health, pool.tls, pool.slow_start_s)
             if is_polled:
                 options = pool.adaptive
                 timeout_s = min(pool.health.timeout_s, options.poll_interval_s)

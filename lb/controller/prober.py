@@ -18,6 +18,7 @@ from lb.controller.cells import HealthCells
 from lb.controller.periodic import Periodic
 from lb.health.checker import VERDICT_NAMES, Checker
 from lb.health.probe import ProbeResult, ProbeTarget, probe
+from lb.resilience import slow_start
 from lb.state.layout import DOWN, UNKNOWN, UP
 
 _CONCURRENT_PROBES = 512
@@ -38,8 +39,11 @@ class Prober:
         cells: HealthCells,
         nobody_is_up: Callable[[], bool] = lambda: False,
         board: Board | None = None,
+        *,
+        joins: bool = False,
     ) -> None:
-        """``nobody_is_up``: in the backend's pool. ``board``: where machines probe for each other."""
+        """``nobody_is_up``: in the backend's pool. ``board``: where machines probe for each other. ``joins``: others serve
+        already, so it starts slowly even where it was never down."""
         self.name = name
         self.target = target
         self.first_round = Event()
@@ -47,9 +51,12 @@ class Prober:
         self.shared_name = shared_name(target, name.partition("/")[0])
         self._nobody_is_up = nobody_is_up
         self._board = board
+        self._joins = joins
         self._cells = cells
         self._checker = Checker(target.health, cells.verdict)
         self._probed_ns = 0
+        self._up_since: float | None = None
+        """While it gets less than its share because it has just come up."""
         self._loop = Periodic(f"probe {name}", self._step)
 
     def __repr__(self) -> str:
@@ -61,6 +68,7 @@ class Prober:
 
     def start(self) -> None:
         self._cells.forget_the_future(time.monotonic_ns())
+        self._cells.share_milli = 0
         self._loop.start()
 
     def stop(self) -> None:
@@ -70,11 +78,26 @@ class Prober:
         """Stop because the backend is gone: whoever gets its cells next starts without a verdict."""
         self.stop()
         self._cells.verdict = UNKNOWN
+        self._cells.share_milli = 0
 
     def move_to(self, cells: HealthCells) -> None:
         """Go on in another segment, with the verdict we have."""
         cells.verdict = self._checker.verdict
+        cells.share_milli = self._cells.share_milli
         self._cells = cells
+
+    def warm_up(self) -> None:
+        """From time to time: as much of its share as it can bear by now."""
+        if self._up_since is None:
+            return
+        share = slow_start.share(time.monotonic() - self._up_since, self.target.slow_start_s)
+        if share >= 1.0:
+            self._up_since = None
+        self._cells.share_milli = round(1000 * share) if share < 1.0 else 0
+
+    def _has_come_up(self) -> None:
+        self._up_since = time.monotonic()
+        self.warm_up()
 
     def look_again(self) -> None:
         """Probe now if a worker's connect was refused since the last probe began."""
@@ -114,6 +137,8 @@ class Prober:
         changed = self._tells(result) and self._checker.observe(result.ok, time.monotonic(), self._nobody_is_up)
         if changed:
             self._publish(result.reason)
+        elif was_refused and not cells.is_refused:
+            self._has_come_up()
         if changed or was_refused != cells.is_refused:
             cells.announce()
         self.last_result = result
@@ -137,6 +162,8 @@ class Prober:
         before, now = VERDICT_NAMES[self._cells.verdict], VERDICT_NAMES[self._checker.verdict]
         if self._cells.verdict != UNKNOWN:
             self._cells.count_transition()
+        if self._checker.verdict == UP and (self._joins or self._cells.verdict != UNKNOWN):
+            self._has_come_up()
         self._cells.verdict = self._checker.verdict
         level = logging.WARNING if self._cells.verdict == DOWN else logging.INFO
         _log.log(level, 'health backend=%s verdict=%s was=%s reason="%s"', self.name, now, before, reason)

@@ -26,6 +26,7 @@ class Roster:
         """``board``: where machines probe for each other, in pools that want it."""
         self._board = board or Board()
         self._board.on_heard = self._wake
+        self._has_begun = False
         self._probers: dict[str, Prober] = {}
         self._pollers: dict[str, LoadPoller] = {}
 
@@ -38,6 +39,7 @@ class Roster:
         for name, poll in wanted.polls.items():
             self._poll(name, poll, LoadCells(segment, backend_column(snapshot, name)))
         self._board.keep([one.shared_name for one in self._probers.values() if _is_shared(one.target)])
+        self._has_begun = True
         segment.bump_health()
 
     def stop(self) -> None:
@@ -50,9 +52,10 @@ class Roster:
         self._pollers.clear()
 
     def look_again(self) -> None:
-        """Probe at once what workers could not connect to since its last probe."""
+        """Probe at once what workers could not connect to since its last probe; give more to what is warming up."""
         for prober in self._probers.values():
             prober.look_again()
+            prober.warm_up()
 
     def wait_first_round(self) -> None:
         """Return when every backend has been probed at least once."""
@@ -84,7 +87,12 @@ class Roster:
             return
         pool = name.partition("/")[0]
         prober = self._probers[name] = Prober(
-            name, target, cells, lambda: self._nobody_is_up(pool), self._board if _is_shared(target) else None
+            name,
+            target,
+            cells,
+            lambda: self._nobody_is_up(pool),
+            self._board if _is_shared(target) else None,
+            joins=self._has_begun,
         )
         prober.start()
 

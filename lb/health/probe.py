@@ -35,6 +35,7 @@ class ProbeTarget:
     backend: Backend
     health: Health
     tls: BackendTls
+    slow_start_s: float = 0.0
 
     @property
     def port(self) -> int:

@@ -41,6 +41,7 @@ from lb.state.layout import (
     SH_LATENCY_US,
     SH_MEMORY_MILLI,
     SH_METRICS_NS,
+    SH_SHARE_MILLI,
 )
 
 NOTHING_SENT = Retryable(nothing_sent=True)
@@ -104,6 +105,10 @@ class LivePool:
         self._pickers: dict[str, Picker] = {}
         self._built: dict[str, Picker] = {}
         """Ahead of their first pick."""
+        self._thinned: tuple[int, ...] = ()
+        """Who of the eligible gets less than its share for a while."""
+        self._others: dict[str, Picker] = {}
+        """Over the eligible but those."""
         self.regional = regional
         self.probes = ProbePool(pool.prequal, clock, self._start_probing)
         self._times: MeanTimes | None = None
@@ -168,6 +173,7 @@ class LivePool:
 
     def refresh(self) -> None:
         """Looks at the verdicts again; cheap when nothing changed."""
+        self._others.clear()
         portions = self._who.portions(monotonic_ns())
         if portions != self.portions:
             self.portions, self.eligible = portions, everybody(portions)
@@ -176,6 +182,7 @@ class LivePool:
             self._prepare_orders()
             if self.waiting is not None:
                 self.waiting.look()
+        self._thinned = tuple(i for i in self.eligible if self.members[i].shared[SH_SHARE_MILLI])
 
     def _refresh_soon(self) -> None:
         """While nobody may be asked, verdicts are looked at as requests come, but not for each: a refusal is cheap."""
@@ -226,11 +233,26 @@ class LivePool:
         picker = self._pickers.get(policy) or self._prepare(policy)
         self._source = self._ticket_sources[policy]
         i = picker(self)
+        if self._thinned:
+            i = self._thin(policy, i)
         if excluded or self.room.has_limits:
             return self._claim(policy, i, excluded)
         member = self.members[i]
         member.begin()
         return member
+
+    def _thin(self, policy: str, i: int) -> int:
+        """``i``, or for the part of the requests that it is not to have yet one of those that get their full share."""
+        share_milli = self.members[i].shared[SH_SHARE_MILLI]
+        if not share_milli or len(self._thinned) == len(self.eligible) or 1000 * self.random() < share_milli:
+            return i
+        picker = self._others.get(policy)
+        if picker is None:
+            thinned = frozenset(self._thinned)
+            full = [other for other in self.eligible if other not in thinned]
+            # Two tickets of one order for a request: who comes behind it would get all that it is not to have.
+            picker = self._others[policy] = self._build("random" if policy in SHARED_ORDERS else policy, full)
+        return picker(self)
 
     def keep(self, i: int) -> Member | None:
         """Member ``i`` once more, claimed, for somebody who was there before; None: it has no room. A member that is to

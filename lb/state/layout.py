@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 MAGIC: Final = 0x6C62_5345_474D_3031  # "lbSEGM01"
-VERSION: Final = 2
+VERSION: Final = 3
 
 CONTROL_SOCKET: Final = "control.sock"
 """Where the controller answers, in ``state.dir``."""
@@ -69,7 +69,7 @@ READY: Final = 1
 DRAINING: Final = 2
 """Of SLOT_READY: it accepts; it ends what it has. 0 before and after."""
 
-SHARED_CELLS: Final = 24
+SHARED_CELLS: Final = 32
 SH_VERDICT: Final = 0
 UNKNOWN: Final = 0
 UP: Final = 1
@@ -112,6 +112,8 @@ SH_RUN_WEIGHTED: Final = 21
 the controller knows, which writes it (``lb.state.store.order``)."""
 SH_ORDERS: Final = 22
 """Which orders they are of, 31 bits each of a digest; those of SH_RUN_WEIGHTED's stand higher. Written by the controller."""
+SH_SHARE_MILLI: Final = 23
+"""The thousandths of its share that a backend gets for a while; 0: all of it. Written by the controller."""
 SH_OTHERS: Final = SHARED_CELLS - 1
 """Requests that other machines have in flight there, as they last said; written by the controller. Right before the
 INFLIGHT cells, so that a load is one sum (``Segment.load_view``)."""

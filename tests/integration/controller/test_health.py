@@ -22,6 +22,7 @@ from lb.state.layout import (
     SH_PROBES_FAILED,
     SH_PROBES_OK,
     SH_REFUSED_NS,
+    SH_SHARE_MILLI,
     SH_TRANSITIONS,
     SH_VERDICT,
     UNKNOWN,
@@ -252,3 +253,49 @@ def test_one_line_per_change(machine: Machine, controller: Controller, caplog: p
         ("INFO", 'health backend=web/b verdict=up was=unknown reason="ok"'),
         ("WARNING", 'health backend=web/b verdict=down was=up reason="status 503"'),
     ]
+
+
+def test_one_that_comes_up_gets_its_share_by_and_by(machine: Machine, controller: Controller) -> None:
+    with Origin() as origin, Origin() as steady:
+        members = (origin.backend(), steady.backend("steady"))
+        machine.publish(Pool("web", members, health=QUICK, slow_start_s=2.0))
+        controller.start()
+        wait_until(lambda: machine.verdict("web/b") == machine.verdict("web/steady") == UP)
+        share, of_steady = machine.shared("web/b"), machine.shared("web/steady")
+        assert share[SH_SHARE_MILLI] == of_steady[SH_SHARE_MILLI] == 0, "they begin together"
+        origin.script = status(503)
+        wait_until(lambda: machine.verdict("web/b") == DOWN)
+        origin.script = status(200)
+        wait_until(lambda: machine.verdict("web/b") == UP)
+        came_up, seen = time.monotonic(), [share[SH_SHARE_MILLI]]
+        before = machine.segment.health_version
+        while seen[-1]:
+            assert time.monotonic() < came_up + 8.0
+            gevent.sleep(0.05)
+            seen.append(share[SH_SHARE_MILLI])
+        assert seen[:-1] == sorted(seen[:-1]) and seen[0] == 100 and len(set(seen)) >= 4, seen
+        assert time.monotonic() - came_up > 1.9 and of_steady[SH_SHARE_MILLI] == 0
+        assert machine.segment.health_version > before, "workers are told that it is over"
+
+
+def test_one_that_refused_for_a_moment_starts_slowly_too(machine: Machine, controller: Controller) -> None:
+    with Origin() as origin:
+        machine.publish(Pool("web", (origin.backend(),), health=QUICK, slow_start_s=30.0))
+        controller.start()
+        wait_until(lambda: machine.verdict("web/b") == UP)
+        cells = machine.shared("web/b")
+        cells[SH_SHARE_MILLI] = 0
+        cells[SH_REFUSED_NS] = time.monotonic_ns()
+        wait_until(lambda: 0 < cells[SH_SHARE_MILLI] <= 200)
+
+
+def test_one_that_joins_others_starts_slowly(machine: Machine, controller: Controller) -> None:
+    with Origin() as origin, Origin() as steady:
+        pool = Pool("web", (steady.backend("steady"),), health=QUICK, slow_start_s=30.0)
+        machine.publish(pool)
+        controller.start()
+        wait_until(lambda: machine.verdict("web/steady") == UP)
+        machine.publish(replace(pool, backends=(*pool.backends, origin.backend())))
+        wait_until(lambda: machine.verdict("web/b") == UP)
+        assert 0 < machine.shared("web/b")[SH_SHARE_MILLI] <= 200
+        assert machine.shared("web/steady")[SH_SHARE_MILLI] == 0

@@ -28,6 +28,7 @@ from lb.state.layout import (
     SH_METRICS_NS,
     SH_PROBE_OK_NS,
     SH_REFUSED_NS,
+    SH_SHARE_MILLI,
     SH_SLICE,
     SH_SLICE_UNTIL_NS,
     SH_VERDICT,
@@ -543,3 +544,59 @@ def test_two_workers_together_stay_below_the_bound() -> None:
         while len(running) > 40 and chance.random() < 0.6:
             running.pop(chance.randrange(len(running))).end()
     assert pools[0].inflight() == len(running)
+
+
+# --- less than a share
+
+
+def shares(pool: LivePool, policy: str, count: int = 6_000) -> list[float]:
+    """Of each member's requests, of so many, each by another client; nobody has anything in flight meanwhile."""
+    found = dict.fromkeys(pool.members, 0)
+    for n in range(count):
+        member = pool.pick(policy, b"%d" % n, ())
+        member.end()
+        found[member] += 1
+    return [found[member] / count for member in pool.members]
+
+
+@pytest.mark.parametrize(
+    "policy", [name for name in POLICIES if name not in ("custom", "sticky_round_robin", "contract_hash")]
+)
+def test_who_has_just_come_up_gets_so_much_of_its_share_and_the_others_the_rest(policy: str) -> None:
+    pool = live_pool(*backends(1, 2, 3, 4))
+    before = shares(pool, policy)
+    pool.members[2].shared[SH_SHARE_MILLI] = 200
+    pool.refresh()
+    found = shares(pool, policy)
+    assert found[2] == pytest.approx(0.2 * before[2], abs=0.02), (before, found)
+    assert sum(found) == pytest.approx(1.0) and min(found[0], found[1], found[3]) > 0.2
+    pool.members[2].shared[SH_SHARE_MILLI] = 0
+    pool.refresh()
+    assert shares(pool, policy)[2] == pytest.approx(before[2], abs=0.03)
+
+
+def test_where_all_have_just_come_up_nobody_is_held_back() -> None:
+    pool = three()
+    for member in pool.members:
+        member.shared[SH_SHARE_MILLI] = 100
+    pool.refresh()
+    assert shares(pool, "random", 900) == pytest.approx([1 / 3] * 3, abs=0.06)
+
+
+def test_who_is_the_only_one_left_gets_all_of_it() -> None:
+    pool = three()
+    first, second, third = pool.members
+    third.shared[SH_SHARE_MILLI] = 100
+    pool.refresh()
+    assert pool.pick("round_robin", b"", [first, second]) is third
+
+
+def test_a_key_goes_where_it_belongs_or_where_it_would_without_that_member() -> None:
+    pool = three(policy="consistent_hash")
+    home = {n: pool.pick("consistent_hash", b"%d" % n, ()) for n in range(300)}
+    third = pool.members[2]
+    third.shared[SH_SHARE_MILLI] = 300
+    pool.refresh()
+    for n, member in home.items():
+        now = pool.pick("consistent_hash", b"%d" % n, ())
+        assert now is member or member is third
