@@ -309,6 +309,8 @@ class Pool(Struct, frozen=True):
     """What the policy ``geo`` chooses by within a region."""
     slow_start_s: float = 0.0
     """How long a backend that has come up takes to get its full share."""
+    outlier_errors: float = 0.05
+    """By how much a backend must fail more often than the others together to get less; 1.0: never."""
     overprovisioning: float | None = None
     """Of priority levels: what is healthy of a level bears so many times its share. None: all, while it is anybody."""
     zones: ZoneOptions = field(default_factory=ZoneOptions)

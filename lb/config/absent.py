@@ -30,7 +30,7 @@ _NAMES = {
     _NOT_YET: ("forwardauth", "authrequest", "extauthz", "externalauth"),
     f"{_LATER}: what is forwarded is what the client sent": ("stripprefix", "rewrite"),
     _LATER: (
-        *("broadcast", "discovery", "breaker", "circuitbreaker", "outlier"),
+        *("broadcast", "discovery", "breaker", "circuitbreaker"),
         *("replicas", "autoscale", "autoscaling", "mirror", "basicauth", "cors", "allow", "deny", "mtls", "clientca"),
         *("clientauth", "requestheaders", "responseheaders", "headersup", "headersdown"),
     ),

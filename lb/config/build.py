@@ -192,6 +192,7 @@ def _pool(machine: Machine, id: str, entry: PoolEntry) -> model.Pool:
         geo_inner=entry.policy.inner,
         forward_load_reports=entry.forward_load_reports,
         slow_start_s=entry.slow_start,
+        outlier_errors=entry.outlier.errors / 100.0,
         overprovisioning=entry.overprovisioning,
         zones=model.ZoneOptions(entry.zones.prefer, entry.zones.min_backends, entry.zones.overprovisioning or 100.0),
         subset=entry.subset,

@@ -32,6 +32,7 @@ _SECTIONS = {
     "ProbeEntry": "`pools.NAME.policy.probe`",
     "HealthEntry": "`pools.NAME.health`",
     "PoolTimeoutsEntry": "`pools.NAME.timeouts`",
+    "OutlierEntry": "`pools.NAME.outlier`",
     "QueueEntry": "`pools.NAME.queue`",
     "ZonesEntry": "`pools.NAME.zones`",
     "RetryEntry": "`pools.NAME.retry`",

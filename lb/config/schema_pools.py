@@ -127,6 +127,15 @@ class ZonesEntry(Section):
     )
 
 
+class OutlierEntry(Section):
+    errors: Percent = key(
+        "By how much more of its requests must fail than of the others' together until a backend gets less of them; `100%`: "
+        "never.",
+        5.0,
+        shown="5%",
+    )
+
+
 class QueueEntry(Section):
     size: Annotated[int, count(0, 1_000_000)] = setting(
         Pool, "queue_size", "Most requests that wait in one worker for a backend with room; 0: nobody waits."
@@ -141,6 +150,7 @@ class PoolEntry(Section):
         "A policy's name, or a mapping with options.", PolicyEntry
     )
     health: HealthEntry = section("Active probes.", HealthEntry)
+    outlier: OutlierEntry = section("Who gets less because its requests fail.", OutlierEntry)
     slow_start: DurationOrZero = setting(
         Pool,
         "slow_start_s",

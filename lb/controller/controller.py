@@ -14,6 +14,7 @@ import gevent
 from lb.controller.attachment import Attachment
 from lb.controller.board import Board
 from lb.controller.geo import GeoKeeper
+from lb.controller.outliers import Outliers
 from lb.controller.parts import shared_parts
 from lb.controller.periodic import Periodic
 from lb.controller.roster import Roster
@@ -36,10 +37,15 @@ class Controller:
         self.sync = Sync(lambda link: shared_parts(link, board))
         board.on_told = lambda: self.sync.wake("verdicts")
         self.geo = GeoKeeper()
+        self.outliers = Outliers(self.roster.trust)
         self._applied: tuple[Snapshot | None, Segment | None] = (None, None)
         self._first_round: Any = None
         self._is_running = False
-        self._loops = (Periodic("follow", self._follow), Periodic("keep", self._keep))
+        self._loops = (
+            Periodic("follow", self._follow),
+            Periodic("keep", self._keep),
+            Periodic("outliers", self.outliers.look),
+        )
 
     def __repr__(self) -> str:
         snapshot = self._applied[0]
@@ -76,6 +82,7 @@ class Controller:
             self.roster.apply(snapshot, segment)
             self.sync.apply(snapshot, segment)
             self.geo.apply(snapshot, segment)
+            self.outliers.apply(snapshot, segment)
             self._applied = (snapshot, segment)
             self._first_round = gevent.spawn(self._mark_first_round, snapshot.generation, segment)
         return FOLLOW_INTERVAL_S

@@ -57,6 +57,8 @@ class Prober:
         self._probed_ns = 0
         self._up_since: float | None = None
         """While it gets less than its share because it has just come up."""
+        self._warmth = self._trust = 1.0
+        """What it may have of its share: as it has just come up, and as its requests ended."""
         self._loop = Periodic(f"probe {name}", self._step)
 
     def __repr__(self) -> str:
@@ -90,10 +92,19 @@ class Prober:
         """From time to time: as much of its share as it can bear by now."""
         if self._up_since is None:
             return
-        share = slow_start.share(time.monotonic() - self._up_since, self.target.slow_start_s)
-        if share >= 1.0:
+        self._warmth = slow_start.share(time.monotonic() - self._up_since, self.target.slow_start_s)
+        if self._warmth >= 1.0:
             self._up_since = None
-        self._cells.share_milli = round(1000 * share) if share < 1.0 else 0
+        self._write_share()
+
+    def trust(self, share: float) -> None:
+        """It is to have that much of its share, by how its requests ended."""
+        self._trust = share
+        self._write_share()
+
+    def _write_share(self) -> None:
+        share = self._warmth * self._trust
+        self._cells.share_milli = max(round(1000 * share), 1) if share < 1.0 else 0
 
     def _has_come_up(self) -> None:
         self._up_since = time.monotonic()

@@ -51,6 +51,11 @@ class Roster:
         self._probers.clear()
         self._pollers.clear()
 
+    def trust(self, name: str, share: float) -> None:
+        """Of the backend ``POOL/ID``, if it is probed."""
+        if name in self._probers:
+            self._probers[name].trust(share)
+
     def look_again(self) -> None:
         """Probe at once what workers could not connect to since its last probe; give more to what is warming up."""
         for prober in self._probers.values():

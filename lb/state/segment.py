@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lb.state import locks, slot
@@ -214,6 +215,12 @@ class Segment:
         first = counters_offset(self._known(column), 0, self.slots)
         block = self._cells[first : first + self.slots * COUNTER_CELLS]
         return [sum(block[cell::COUNTER_CELLS]) for cell in range(COUNTER_CELLS)]
+
+    def sums(self, column: int, cells: Sequence[int]) -> list[int]:
+        """Some counters summed over all slots; a microsecond each."""
+        first = counters_offset(self._known(column), 0, self.slots)
+        block = self._cells[first : first + self.slots * COUNTER_CELLS]
+        return [sum(block[cell::COUNTER_CELLS]) for cell in cells]
 
     def clear(self, column: int) -> None:
         """Zero a whole column. Only for one that no snapshot in use names (``lb.state.columns``)."""
