@@ -224,7 +224,7 @@ def test_an_upload(others: Others) -> None:
     upload = Upload(exchange, backend)  # type: ignore[arg-type]
     assert upload.recv() == b"answer"
     assert backend.taken == ROUNDS * len(b"piece")
-    assert len(left_s) == ROUNDS // 32
+    assert ROUNDS // 32 <= len(left_s) < ROUNDS // 8, "and once more where the machine stood still"
     assert min(left_s) > PoolTimeouts().idle_s - 5.0
 
 
