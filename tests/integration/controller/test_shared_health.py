@@ -12,6 +12,7 @@ import pytest
 
 from lb.controller.controller import Controller
 from lb.controller.verdicts import Verdicts
+from lb.health.probe import ProbeResult, probe
 from lb.model import Health, Pool
 from lb.state.layout import DOWN, SH_PROBES_OK, SH_REFUSED_NS, SH_VERDICT, UP
 from lb.structs import replace
@@ -163,6 +164,30 @@ def test_who_cannot_connect_looks_for_itself(cluster: Cluster) -> None:
     cells[SH_REFUSED_NS] = time.monotonic_ns()
     wait_until(lambda: cells[SH_PROBES_OK] > before)
     assert other not in cluster.probing(), "its own probe was good: it believes the other again"
+
+
+def test_one_that_is_cut_off_takes_nobody_elses_traffic_away(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that probes for all reaches the store, but no backend."""
+    cluster.start(SHARED)
+    prober = cluster.prober()
+    (cut_off,) = cluster.controllers[prober].roster._probers.values()
+    failed = ProbeResult(ok=False, reason="timeout", duration_s=0.0)
+    monkeypatch.setattr(
+        "lb.controller.prober.probe", lambda target: failed if target is cut_off.target else probe(target)
+    )
+    ours, theirs = cluster.cells(1 - prober), cluster.cells(prober)
+    wait_until(lambda: theirs[SH_VERDICT] == DOWN)
+    until = time.monotonic() + WATCHED_S
+    while time.monotonic() < until:
+        assert ours[SH_VERDICT] == UP
+        gevent.sleep(0.01)
+    for script, verdict in ((status(503), DOWN), (status(200), UP)):
+        cluster.origin.script = script
+        wait_until(lambda: ours[SH_VERDICT] == verdict)  # noqa: B023  called at once
+        assert theirs[SH_VERDICT] == DOWN
+    monkeypatch.undo()
+    wait_until(lambda: cluster.verdicts() == [UP, UP])
+    assert cluster.prober() == prober
 
 
 def test_nobody_believes_who_probes_otherwise(cluster: Cluster) -> None:
