@@ -29,7 +29,8 @@ _log = logging.getLogger("lb.health")
 
 
 class Prober:
-    """One per backend. ``first_round`` is set once the backend has been probed at all."""
+    """One per backend. ``first_round`` is set once the backend has been probed at all. ``last_result``: None before the
+    first probe, and while another machine's word is good enough."""
 
     def __init__(
         self,
@@ -132,6 +133,7 @@ class Prober:
     def _adopt(self) -> None:
         """The machine that probes for all finds it up."""
         self.first_round.set()
+        self.last_result = None
         if self._checker.verdict != UP:
             self._checker.adopt(UP)
             self._publish("another machine's probe")

@@ -51,7 +51,8 @@ class Verdicts:
         self._mark = ""
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
-        self._is_wanted = any(pool.health.scope == "cluster" for pool in snapshot.config.pools)
+        healths = [pool.health for pool in snapshot.config.pools]
+        self._is_wanted = any(health.scope == "cluster" and health.type != "none" for health in healths)
 
     def round(self) -> None:
         if not self._is_wanted:

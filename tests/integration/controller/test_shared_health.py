@@ -10,6 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from lb.admin.state import describe_store
 from lb.controller.controller import Controller
 from lb.controller.verdicts import Verdicts
 from lb.health.probe import ProbeResult, probe
@@ -103,6 +104,8 @@ def test_one_probes_and_both_know_at_once(cluster: Cluster, server: RedisServer)
     wait_until(lambda: cluster.verdicts() == [UP, UP])
     prober = cluster.prober()
     assert {cluster.said_prober(0), cluster.said_prober(1)} == {"ab"[prober]}
+    assert describe_store(cluster.controllers[0].sync, "a")["probes_by"] == "ab"[prober]
+    assert list(cluster.controllers[1 - prober].roster.last_results().values()) == [None], "it was not its own"
     (told,) = (value for key, value in server.client().hgetall("{t}:health").items() if key != "+")
     assert told == "up"
     for script, verdict in ((status(503), DOWN), (status(200), UP)):
@@ -143,6 +146,7 @@ def test_without_the_store_each_probes_for_itself(cluster: Cluster, server: Redi
     cluster.prober()
     server.kill()
     wait_until(lambda: cluster.probing() == [0, 1])
+    assert not any("probes_by" in describe_store(controller.sync, "") for controller in cluster.controllers)
     cluster.origin.script = status(503)
     wait_until(lambda: cluster.verdicts() == [DOWN, DOWN])
     cluster.origin.script = status(200)
@@ -208,6 +212,13 @@ def test_a_reload_begins_and_ends_it(cluster: Cluster, server: RedisServer) -> N
     for position in (0, 1):
         cluster.publish(position, QUICK)
     wait_until(lambda: cluster.probing() == [0, 1])
+    assert not server.client().exists("{t}:lease:health")
+
+
+def test_where_nothing_is_probed_nobody_does(cluster: Cluster, server: RedisServer) -> None:
+    cluster.start(replace(SHARED, type="none"))
+    wait_until(lambda: cluster.verdicts() == [UP, UP])
+    gevent.sleep(WATCHED_S)
     assert not server.client().exists("{t}:lease:health")
 
 
