@@ -91,7 +91,7 @@ def _entry(entry: Entry) -> Json:
 
 def describe_store(sync: Sync, own: str) -> Json:
     """The store and who shares it, as last heard; nothing while no store is configured. ``probes_by``: the machine that
-    probes for all, where some pool wants one to."""
+    probes for all, where some pool wants one to; while the store is away each does for itself."""
     link = sync.link
     if link is None:
         return {}
@@ -104,7 +104,7 @@ def describe_store(sync: Sync, own: str) -> Json:
     problems = list(getattr(presence, "problems", ()))
     store = {"address": str(link.address), "is_up": link.is_up, "problem": link.problem, "problems": problems}
     said: Json = {"machine": own, "version": lb.__version__, "machines": machines, "store": store}
-    probes_by = getattr(sync.part("verdicts"), "prober", "")
+    probes_by = getattr(sync.part("verdicts"), "prober", "") if link.is_up else ""
     return said | ({"probes_by": probes_by} if probes_by else {})
 
 

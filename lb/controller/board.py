@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from lb.controller.loads import load_name
 from lb.health.probe import ProbeTarget
+from lb.state.layout import UP
 from lb.structs import replace
 
 FRESH_S = 3.0
@@ -43,11 +44,12 @@ class Board:
             self.on_told()
 
     def heard(self, name: str) -> int | None:
-        """What another machine says; None: nobody probes for us, or not this one."""
+        """What another machine says; None: nobody probes for us, or not this one. What it says is down our own prober looks
+        at as well, and tells."""
         if self.is_prober or self._clock() > self._fresh_until:
             return None
         verdict = self._heard.get(name)
-        if verdict is not None:
+        if verdict == UP:
             self.verdicts[name] = verdict
         return verdict
 

@@ -30,7 +30,8 @@ _log = logging.getLogger("lb.health")
 
 
 class Prober:
-    """One per backend. ``first_round`` is set once the backend has been probed at all."""
+    """One per backend. ``first_round`` is set once the backend has been probed at all. ``last_result``: None before the
+    first probe, and while another machine's word is good enough."""
 
     def __init__(
         self,
@@ -121,31 +122,33 @@ class Prober:
 
     def _step(self) -> float:
         heard = self._board.heard(self.shared_name) if self._board is not None else None
-        if heard is not None and not self._cells.is_refused:
-            self._adopt(heard)
+        if heard == UP and not self._cells.is_refused:
+            self._adopt()
             return HEARD_S
+        is_said_down = heard == DOWN
         try:
-            result = self._probe()
+            result = self._probe(is_said_down=is_said_down)
         finally:
             self.first_round.set()  # whatever happened: readiness must not wait for it for ever
-        delay_s = self._checker.next_probe_s(random.random(), is_out=self._cells.is_refused)
+        delay_s = self._checker.next_probe_s(random.random(), is_out=is_said_down or self._cells.is_refused)
         return max(0.0, delay_s - result.duration_s)
 
-    def _probe(self) -> ProbeResult:
+    def _probe(self, *, is_said_down: bool) -> ProbeResult:
         with _gate:
             started_ns = self._probed_ns = time.monotonic_ns()
             result = probe(self.target)
-        self._record(result, started_ns)
+        self._record(result, started_ns, is_said_down=is_said_down)
         return result
 
-    def _record(self, result: ProbeResult, started_ns: int) -> None:
-        """A good probe counts from when it began: a connect refused meanwhile is the newer fact."""
+    def _record(self, result: ProbeResult, started_ns: int, *, is_said_down: bool) -> None:
+        """A good probe counts from when it began: a connect refused meanwhile is the newer fact. ``is_said_down``: by the
+        machine that probes for all. One bad probe of ours is enough then; without one it may be that machine which is cut off."""
         cells, was_refused = self._cells, self._cells.is_refused
         if self.target.health.type != "none":
             cells.count(ok=result.ok)
         if result.ok:
             cells.probe_ok_ns = started_ns
-        changed = self._tells(result) and self._checker.observe(result.ok, time.monotonic(), self._nobody_is_up)
+        changed = self._tells(result) and self._observe(result.ok, is_said_down=is_said_down)
         if changed:
             self._publish(result.reason)
         elif was_refused and not cells.is_refused:
@@ -156,11 +159,19 @@ class Prober:
         if self._board is not None and self._checker.verdict != UNKNOWN:
             self._board.tell(self.shared_name, self._checker.verdict)
 
-    def _adopt(self, verdict: int) -> None:
-        """The word of the machine that probes for all."""
+    def _observe(self, ok: bool, *, is_said_down: bool) -> bool:
+        """Whether it changed the verdict."""
+        if is_said_down and not ok and self._checker.verdict != DOWN:
+            self._checker.adopt(DOWN)
+            return True
+        return self._checker.observe(ok, time.monotonic(), self._nobody_is_up)
+
+    def _adopt(self) -> None:
+        """The machine that probes for all finds it up."""
         self.first_round.set()
-        if verdict != self._checker.verdict:
-            self._checker.adopt(verdict)
+        self.last_result = None
+        if self._checker.verdict != UP:
+            self._checker.adopt(UP)
             self._publish("another machine's probe")
             self._cells.announce()
 

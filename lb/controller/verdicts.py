@@ -43,13 +43,16 @@ class Verdicts:
         self._lease = Lease(link, "health", clock)
         self._is_wanted = False
         self._told: dict[str, int] = {}
+        self._told_mark = ""
+        """What the store has of us; empty: that is not known, for a call that failed may have told or not."""
         self._told_whole_at = float("-inf")
         self._sequence = random.getrandbits(40)
         """Counts on from anywhere: the same machine begins anew under its old token, with another word."""
         self._mark = ""
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
-        self._is_wanted = any(pool.health.scope == "cluster" for pool in snapshot.config.pools)
+        healths = [pool.health for pool in snapshot.config.pools]
+        self._is_wanted = any(health.scope == "cluster" and health.type != "none" for health in healths)
 
     def round(self) -> None:
         if not self._is_wanted:
@@ -62,27 +65,35 @@ class Verdicts:
     def _probe_for_all(self) -> None:
         board = self._board
         if not board.is_prober:
-            self._told, self._told_whole_at, self._mark = {}, float("-inf"), ""
+            self._told, self._told_mark, self._mark = {}, "", ""
             board.take()
         self._say_who(self._link.name)
         now = dict(board.verdicts)
-        is_news = now != self._told
-        whole = self._clock() - self._told_whole_at > WHOLE_S or not self._told.keys() <= now.keys()
-        if not (is_news or whole):
-            return
+        is_news = now != self._told or not self._told_mark
+        is_due = self._clock() - self._told_whole_at > WHOLE_S or not self._told_mark
+        whole = is_due or not self._told.keys() <= now.keys()
+        if is_news or whole:
+            told = self._tell(now, whole=whole, is_news=is_news)
+            if told is stored.Told.CHANGES_OF_WHAT:
+                told = self._tell(now, whole=True, is_news=True)
+            if told is stored.Told.NOT_OURS:
+                board.leave()
+
+    def _tell(self, now: dict[str, int], *, whole: bool, is_news: bool) -> stored.Told:
+        """A mark stands for one content: who has heard it asks for what is behind it once."""
         self._sequence += is_news
         changed = now if whole else {name: verdict for name, verdict in now.items() if self._told.get(name) != verdict}
         token, keys = self._lease.token, self._link.keys
         mark, fence = f"{token} {self._sequence} {self._link.name}", keys.fence(self._lease.name)
-        is_ours = self._link.call(
-            lambda client: stored.tell(client, keys, fence, token, mark, changed, whole=whole, news=is_news)
+        since, self._told_mark = "" if whole else self._told_mark, ""
+        told = self._link.call(
+            lambda client: stored.tell(client, keys, fence, token, mark, changed, since=since, news=is_news)
         )
-        if not is_ours:
-            board.leave()
-            return
-        self._told = now
-        if whole:
-            self._told_whole_at = self._clock()
+        if told is stored.Told.TOLD:
+            self._told, self._told_mark = now, mark
+            if whole:
+                self._told_whole_at = self._clock()
+        return told
 
     def _hear_from_another(self) -> None:
         board, asked_at = self._board, self._clock()

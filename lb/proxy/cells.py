@@ -32,9 +32,11 @@ class OwnCells(Protocol):
 
 class Cells:
     """The views of one column. ``inflight[slot]`` is ours to write, the others' to read; ``loads`` is ``inflight`` and
-    what other machines have."""
+    what other machines have. ``sums``: where what is in flight here is added up with that of other columns, if anybody
+    asks for that. It is these cells' and not a member's, because several members may count here: one that was replaced
+    goes on until its last request ends."""
 
-    __slots__ = ("counters", "inflight", "loads", "shared", "slot")
+    __slots__ = ("_ours_of_sums", "counters", "inflight", "loads", "shared", "slot", "sums")
 
     def __init__(self, shared: View, inflight: View, loads: View, slot: int, counters: View) -> None:
         self.shared = shared
@@ -42,6 +44,25 @@ class Cells:
         self.loads = loads
         self.slot = slot
         self.counters = counters
+        self.sums: Cells | None = None
+        self._ours_of_sums: View | None = None
+
+    def add(self, count: int) -> None:
+        """So many more requests of this worker are in flight."""
+        self.inflight[self.slot] += count
+        if self._ours_of_sums is not None:
+            self._ours_of_sums[0] += count
+
+    def use_sums(self, sums: Cells | None) -> None:
+        """None: nobody asks for that, or what is counted here is no pool's any more."""
+        mine = self.inflight[self.slot]
+        if self._ours_of_sums is not None:
+            self._ours_of_sums[0] -= mine
+        self.sums = sums
+        self._ours_of_sums = None
+        if sums is not None:
+            self._ours_of_sums = sums.inflight[sums.slot : sums.slot + 1]
+            self._ours_of_sums[0] += mine
 
 
 def private_cells() -> Cells:
@@ -75,6 +96,10 @@ class CellDirectory:
         if made is None:
             made = self._made[name] = self._kept(name) or self._new(name)
         return made
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of that name: a snapshot of another version of this program may lack it."""
+        return name in self._columns
 
     def settle(self) -> None:
         """All that is needed has been asked for: what the directory before this one had is let go of."""

@@ -11,7 +11,6 @@ import fcntl
 import logging
 import socket as constants
 import termios
-from array import array
 from bisect import bisect_left
 from contextlib import suppress
 from time import monotonic, monotonic_ns
@@ -150,11 +149,7 @@ class Member:
         self._hub = hub
         self._next_address = 0
         self._tls = backend_context(pool.tls) if backend.scheme == "https" else None
-        self.slot = 0
-        self.inflight = self.loads = memoryview(array("q", (0,)))
-        self.sums: Cells | None = None
-        self._ours_of_sums: memoryview | None = None
-        self.use_cells(cells)
+        self._count_in(cells)
 
     def __repr__(self) -> str:
         return f"<Member {self.name} inflight={self.load()} idle={len(self.idle)}>"
@@ -162,36 +157,25 @@ class Member:
     def use_cells(self, cells: Cells) -> None:
         """Counts there from now on; what this worker has in flight moves along."""
         mine = self.inflight[self.slot]
-        self.inflight[self.slot] = 0
-        self.shared: memoryview = cells.shared
-        self.inflight = cells.inflight
-        self.loads = cells.loads
-        self.slot = cells.slot
-        self.counters: memoryview = cells.counters
-        self.inflight[self.slot] += mine
+        self.cells.add(-mine)
+        self._count_in(cells)
+        cells.add(mine)
 
-    def use_sums(self, sums: Cells | None) -> None:
-        """Adds what it works on to what all of its pool do; None: nobody asks for that, or it is of no pool any more."""
-        mine = self.inflight[self.slot]
-        if self._ours_of_sums is not None:
-            self._ours_of_sums[0] -= mine
-        self.sums = sums
-        self._ours_of_sums = None
-        if sums is not None:
-            self._ours_of_sums = sums.inflight[sums.slot : sums.slot + 1]
-            self._ours_of_sums[0] += mine
+    def _count_in(self, cells: Cells) -> None:
+        self.cells = cells
+        self.shared: memoryview = cells.shared
+        self.inflight: memoryview = cells.inflight
+        self.loads: memoryview = cells.loads
+        self.counters: memoryview = cells.counters
+        self.slot = cells.slot
 
     def begin(self) -> None:
         """One more request, of this worker, that it works on."""
-        self.inflight[self.slot] += 1
-        if self._ours_of_sums is not None:
-            self._ours_of_sums[0] += 1
+        self.cells.add(1)
 
     def end(self) -> None:
         """It works on one less."""
-        self.inflight[self.slot] -= 1
-        if self._ours_of_sums is not None:
-            self._ours_of_sums[0] -= 1
+        self.cells.add(-1)
 
     def load(self) -> int:
         """Inflight over all workers of this machine."""

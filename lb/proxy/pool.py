@@ -138,7 +138,9 @@ class LivePool:
         return sum(self.members[i].loads)
 
     def inflight(self) -> int:
-        return sum(self._sums)
+        if self._sums:
+            return sum(self._sums)
+        return sum(self.load(i) for i in range(len(self.members)))  # an older program's snapshot has no column for it
 
     def latency(self, i: int) -> float:
         return self.members[i].latency.value(self._clock())

@@ -86,8 +86,9 @@ class Composition:
                 pause()
 
     def sums_of(self, pool: Pool) -> Cells | None:
-        """Where what its members work on is added up, if anybody asks for that."""
-        return self.cells.of(sum_column(pool.id)) if pool.hash.bounded_load is not None else None
+        """Where what its members work on is added up, if anybody asks for that and there is a column for it."""
+        column = sum_column(pool.id)
+        return self.cells.of(column) if pool.hash.bounded_load is not None and self.cells.has(column) else None
 
     def members_of(self, pool: Pool) -> list[Member]:
         return [member for member, _ in self._of_pool[pool.id]]
@@ -100,8 +101,8 @@ class Composition:
                 member.backend, member.pool, member.hears_load = backend, pool, hears_load
                 if member.shared is not cells.shared:
                     member.use_cells(cells)
-                if member.sums is not sums:
-                    member.use_sums(sums)
+                if cells.sums is not sums:
+                    cells.use_sums(sums)
 
     def drop(self) -> None:
         """It is followed by nobody."""
@@ -116,17 +117,25 @@ def is_large(pools: Iterable[Pool]) -> bool:
 def close_left(before: dict[MemberKey, Member], now: Mapping[MemberKey, Member]) -> None:
     """Those whom no configuration names any more; of many in turns, since to forget them takes long as well. ``before`` is
     used up."""
+    _leave_sums(before, now)
     if len(before) > FEW:
         gevent.spawn(_close, before, now, Turns())
     else:
         _close(before, now, at_once)
 
 
+def _leave_sums(before: Mapping[MemberKey, Member], now: Mapping[MemberKey, Member]) -> None:
+    """What a backend that is in no pool any more still works on is nobody's share. One that moved counts where it did."""
+    left = [member.cells for key, member in before.items() if key not in now and member.cells.sums is not None]
+    counted = {id(member.cells) for member in now.values()} if left else set()
+    for cells in left:
+        if id(cells) not in counted:
+            cells.use_sums(None)
+
+
 def _close(before: dict[MemberKey, Member], now: Mapping[MemberKey, Member], pause: Callable[[], None]) -> None:
     while before:
         key, member = before.popitem()
-        if key not in now:
-            member.use_sums(None)
         if now.get(key) is not member:
             member.close()
         pause()

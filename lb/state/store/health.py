@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from lb.state.layout import DOWN, UP
@@ -22,11 +23,13 @@ _VERDICTS = {word: verdict for verdict, word in _WORDS.items()}
 _MARK = re.compile(r"\d{1,15} \d{1,15} (\S{1,200})", re.ASCII)
 
 _TELL = Script("""
--- KEYS fence, health, news.  ARGV token, mark, life ms, 1: what follows is all of it, 1: something is new, name, verdict, ...
--- Returns 0, and changes nothing, if somebody else has had the lease since.
+-- KEYS fence, health, news.  ARGV token, mark, life ms, mark before or '': what follows is all of it, 1: something is new, name,
+-- verdict, ...
+-- Returns 0, and changes nothing, if somebody else has had the lease since, -1 if what is there is not what the changes are of.
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local kind = redis.call('TYPE', KEYS[2]).ok
-if ARGV[4] == '1' or (kind ~= 'hash' and kind ~= 'none') then redis.call('DEL', KEYS[2]) end
+if ARGV[4] == '' then redis.call('DEL', KEYS[2])
+elseif kind ~= 'hash' or redis.call('HGET', KEYS[2], '+') ~= ARGV[4] then return -1 end
 redis.call('HSET', KEYS[2], '+', ARGV[2])
 for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
@@ -60,14 +63,24 @@ class Heard:
     verdicts: Mapping[str, int] | None
 
 
+class Told(IntEnum):
+    """What became of it."""
+
+    CHANGES_OF_WHAT = -1
+    """Nothing: the store has lost what was told before (or has, after a failover, what was told before that)."""
+    NOT_OURS = 0
+    """Nothing: the lease is another machine's."""
+    TOLD = 1
+
+
 def tell(
-    client: Any, keys: Keys, fence: str, token: int, mark: str, verdicts: Mapping[str, int], *, whole: bool, news: bool
-) -> bool:
-    """``whole``: nothing else is left there. False: the lease is another machine's."""
-    words: list[str | int] = [token, mark, LIFE_MS, int(whole), int(news)]
+    client: Any, keys: Keys, fence: str, token: int, mark: str, verdicts: Mapping[str, int], *, since: str, news: bool
+) -> Told:
+    """``since``: the mark of what these are the changes of; empty: they are all, and nothing else is left there."""
+    words: list[str | int] = [token, mark, LIFE_MS, since, int(news)]
     for name, verdict in verdicts.items():
         words += [name, _WORDS[verdict]]
-    return bool(_TELL(client, [fence, keys.health, keys.news], words))
+    return Told(_TELL(client, [fence, keys.health, keys.news], words))
 
 
 def hear(client: Any, keys: Keys, mark: str) -> Heard | None:

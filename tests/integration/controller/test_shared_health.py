@@ -10,8 +10,10 @@ from pathlib import Path
 import gevent
 import pytest
 
+from lb.admin.state import describe_store
 from lb.controller.controller import Controller
 from lb.controller.verdicts import Verdicts
+from lb.health.probe import ProbeResult, probe
 from lb.model import Health, Pool
 from lb.state.layout import DOWN, SH_PROBES_OK, SH_REFUSED_NS, SH_VERDICT, UP
 from lb.structs import replace
@@ -102,6 +104,8 @@ def test_one_probes_and_both_know_at_once(cluster: Cluster, server: RedisServer)
     wait_until(lambda: cluster.verdicts() == [UP, UP])
     prober = cluster.prober()
     assert {cluster.said_prober(0), cluster.said_prober(1)} == {"ab"[prober]}
+    assert describe_store(cluster.controllers[0].sync, "a")["probes_by"] == "ab"[prober]
+    assert list(cluster.controllers[1 - prober].roster.last_results().values()) == [None], "it was not its own"
     (told,) = (value for key, value in server.client().hgetall("{t}:health").items() if key != "+")
     assert told == "up"
     for script, verdict in ((status(503), DOWN), (status(200), UP)):
@@ -142,6 +146,7 @@ def test_without_the_store_each_probes_for_itself(cluster: Cluster, server: Redi
     cluster.prober()
     server.kill()
     wait_until(lambda: cluster.probing() == [0, 1])
+    assert not any("probes_by" in describe_store(controller.sync, "") for controller in cluster.controllers)
     cluster.origin.script = status(503)
     wait_until(lambda: cluster.verdicts() == [DOWN, DOWN])
     cluster.origin.script = status(200)
@@ -165,6 +170,30 @@ def test_who_cannot_connect_looks_for_itself(cluster: Cluster) -> None:
     assert other not in cluster.probing(), "its own probe was good: it believes the other again"
 
 
+def test_one_that_is_cut_off_takes_nobody_elses_traffic_away(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that probes for all reaches the store, but no backend."""
+    cluster.start(SHARED)
+    prober = cluster.prober()
+    (cut_off,) = cluster.controllers[prober].roster._probers.values()
+    failed = ProbeResult(ok=False, reason="timeout", duration_s=0.0)
+    monkeypatch.setattr(
+        "lb.controller.prober.probe", lambda target: failed if target is cut_off.target else probe(target)
+    )
+    ours, theirs = cluster.cells(1 - prober), cluster.cells(prober)
+    wait_until(lambda: theirs[SH_VERDICT] == DOWN)
+    until = time.monotonic() + WATCHED_S
+    while time.monotonic() < until:
+        assert ours[SH_VERDICT] == UP
+        gevent.sleep(0.01)
+    for script, verdict in ((status(503), DOWN), (status(200), UP)):
+        cluster.origin.script = script
+        wait_until(lambda: ours[SH_VERDICT] == verdict)  # noqa: B023  called at once
+        assert theirs[SH_VERDICT] == DOWN
+    monkeypatch.undo()
+    wait_until(lambda: cluster.verdicts() == [UP, UP])
+    assert cluster.prober() == prober
+
+
 def test_nobody_believes_who_probes_otherwise(cluster: Cluster) -> None:
     cluster.start(SHARED, replace(SHARED, path="/other"))
     wait_until(lambda: "" not in (cluster.said_prober(0), cluster.said_prober(1)))
@@ -183,6 +212,13 @@ def test_a_reload_begins_and_ends_it(cluster: Cluster, server: RedisServer) -> N
     for position in (0, 1):
         cluster.publish(position, QUICK)
     wait_until(lambda: cluster.probing() == [0, 1])
+    assert not server.client().exists("{t}:lease:health")
+
+
+def test_where_nothing_is_probed_nobody_does(cluster: Cluster, server: RedisServer) -> None:
+    cluster.start(replace(SHARED, type="none"))
+    wait_until(lambda: cluster.verdicts() == [UP, UP])
+    gevent.sleep(WATCHED_S)
     assert not server.client().exists("{t}:lease:health")
 
 

@@ -84,7 +84,7 @@ def live_pool(
     made = [Member(one, pool, cells.of(name), gevent.get_hub()) for one, name in zip(members, names, strict=True)]
     for member in made:
         member.addresses = literal_address(member.backend)
-        member.use_sums(sums)
+        member.cells.use_sums(sums)
     live = LivePool(
         pool, made, cells.of("pool:web"), cursors or Cursors(), Random(7).random, clock or FakeClock(), workers,
         on_store_loss,

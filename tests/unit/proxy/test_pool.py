@@ -546,6 +546,15 @@ def test_two_workers_together_stay_below_the_bound() -> None:
     assert pools[0].inflight() == len(running)
 
 
+def test_without_a_column_for_the_sum_it_is_added_up() -> None:
+    """As after an update of the program, until the first snapshot of its own."""
+    pool = live_pool(*backends(1, 2), policy="consistent_hash", hash=HashOptions(bounded_load=1.25))
+    pool._sums = ()
+    for n in range(5):
+        pool.pick("consistent_hash", b"%d" % n, ())
+    assert pool.inflight() == 5
+
+
 # --- less than a share
 
 

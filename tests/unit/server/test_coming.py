@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from random import Random
 from typing import Any
 from weakref import ref
 
@@ -135,38 +136,104 @@ def test_members_that_are_left_need_no_collector() -> None:
         gc.enable()
 
 
-def test_who_asks_for_the_sum_of_a_pool_gets_all_that_is_under_way() -> None:
-    """Over reloads that begin to ask for it, take a backend away, and ask no more."""
-    names = [sum_column("web"), "backend:web/b1", "backend:web/b2"]
-    plain = Pool("web", POOL.backends[:2])
-    bounded = replace(plain, hash=HashOptions(bounded_load=1.25))
-    smaller = replace(bounded, backends=bounded.backends[:1])
-    cells, existing = directory(names), dict[MemberKey, Member]()
+class Followed:
+    """A worker's compositions, one after the other, over the columns of pool ``web``."""
 
-    def follow(pool: Pool) -> list[Member]:
-        nonlocal existing
-        composition = composition_of(pool, cells)
-        composition.arrange(existing, make)
+    def __init__(self) -> None:
+        names = [sum_column("web"), "backend:web/b1", "backend:web/b2"]
+        self._cells = directory(names, FakeSegment(slots=3, index=2))
+        self._existing: dict[MemberKey, Member] = {}
+
+    def follow(self, pool: Pool) -> list[Member]:
+        composition = composition_of(pool, self._cells)
+        composition.arrange(self._existing, make)
         composition.tell()
-        close_left(existing, composition.members)
-        existing = dict(composition.members)
+        close_left(self._existing, composition.members)
+        self._existing = dict(composition.members)
         return composition.members_of(pool)
 
-    def total() -> int:
-        return sum(cells.of(sum_column("web")).loads)
+    def total(self) -> int:
+        return sum(self._cells.of(sum_column("web")).loads)
 
-    first, second = follow(plain)
+
+PLAIN = Pool("web", POOL.backends[:2])
+BOUNDED = replace(PLAIN, hash=HashOptions(bounded_load=1.25))
+SMALLER = replace(BOUNDED, backends=BOUNDED.backends[:1])
+
+
+def test_who_asks_for_the_sum_of_a_pool_gets_all_that_is_under_way() -> None:
+    """Over reloads that begin to ask for it, take a backend away, and ask no more."""
+    one = Followed()
+    first, second = one.follow(PLAIN)
     for member in (first, second, second):
         member.begin()
-    assert total() == 0
-    follow(bounded)
-    assert total() == 3
+    assert one.total() == 0
+    one.follow(BOUNDED)
+    assert one.total() == 3
     first.begin()
-    assert total() == 4
-    assert follow(smaller) == [first]
-    assert total() == 2, "what the other one still works on is nobody's share any more"
+    assert one.total() == 4
+    assert one.follow(SMALLER) == [first]
+    assert one.total() == 2, "what the other one still works on is nobody's share any more"
     second.end()
     first.end()
-    assert total() == 1
-    follow(plain)
-    assert total() == 0 and first.load() == 1
+    assert one.total() == 1
+    one.follow(PLAIN)
+    assert one.total() == 0 and first.load() == 1
+
+
+def verified_otherwise(pool: Pool) -> Pool:
+    return replace(pool, tls=BackendTls(verify=not pool.tls.verify))
+
+
+def moved(pool: Pool) -> Pool:
+    first, *others = pool.backends
+    return replace(pool, backends=(replace(first, port=first.port + 1000), *others))
+
+
+@pytest.mark.parametrize("change", [verified_otherwise, moved])
+def test_what_a_member_that_was_replaced_works_on_is_in_the_sum_once(change: Callable[[Pool], Pool]) -> None:
+    """It counts where its successor does: until its last request ends, however often the pool changes meanwhile."""
+    one = Followed()
+    first, _ = one.follow(BOUNDED)
+    first.begin()
+    first.begin()
+    successor, _ = one.follow(change(BOUNDED))
+    assert successor is not first and one.total() == 2
+    successor.begin()
+    assert one.total() == successor.load() == 3
+    one.follow(change(PLAIN))
+    assert one.total() == 0
+    first.end()
+    one.follow(change(BOUNDED))
+    assert one.total() == successor.load() == 2
+    one.follow(BOUNDED)
+    first.end()
+    successor.end()
+    assert one.total() == successor.load() == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_sum_never_drifts(seed: int) -> None:
+    """Requests that begin and end, and reloads of every kind, in any order. A backend that is taken away has its column
+    for as long as it works on something: it comes back when it does not."""
+    chance, one = Random(seed), Followed()
+    pools = [BOUNDED, PLAIN, SMALLER, verified_otherwise(BOUNDED), moved(BOUNDED), moved(verified_otherwise(PLAIN))]
+    pool, running = BOUNDED, list[Member]()
+    members = one.follow(pool)
+    for _ in range(300):
+        if chance.random() < 0.2:
+            pool = chance.choice(pools)
+            if pool is SMALLER:
+                while running:
+                    running.pop().end()
+            members = one.follow(pool)
+        elif running and chance.random() < 0.5:
+            running.pop(chance.randrange(len(running))).end()
+        else:
+            running.append(chance.choice(members))
+            running[-1].begin()
+        assert one.total() == (0 if pool.hash.bounded_load is None else sum(member.load() for member in members))
+
+
+def test_a_snapshot_without_a_column_for_the_sum_is_followed() -> None:
+    assert composition_of(BOUNDED, directory(["backend:web/b1", "backend:web/b2"])).sums_of(BOUNDED) is None
