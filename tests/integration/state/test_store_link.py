@@ -16,6 +16,7 @@ from tests.support.redis_server import RedisServer, redis_server
 
 PATIENCE_S = 5.0
 MANY = 12
+AT_ONCE_S = 0.02
 LONG_S = 2.5
 """By then all try as rarely as they ever do."""
 
@@ -108,6 +109,8 @@ def test_many_come_back_at_random_within_a_second_each_with_one_connection(serve
         until(all_are_back)
     assert most <= MANY and max(back) - since < 3 * LAST_RETRY_S
     assert max(back) - min(back) > LAST_RETRY_S / 4, sorted(at - since for at in back)
+    together = max(sum(first <= at < first + AT_ONCE_S for at in back) for first in back)
+    assert together < MANY / 2, sorted(at - since for at in back)
 
 
 def test_a_stopped_server_costs_one_timeout_and_then_nothing(server: RedisServer) -> None:

@@ -55,6 +55,27 @@ def test_changes_are_told_only_on_top_of_what_they_are_changes_of(server: RedisS
     assert said("5 6 a", {"y": DOWN}, "") is Told.TOLD
 
 
+@pytest.mark.parametrize("fence", ["6", "", "junk", None], ids=str)
+@pytest.mark.parametrize("since", ["", "5 1 a"])
+def test_who_lost_the_lease_without_knowing_changes_nothing_and_tells_nobody(
+    server: RedisServer, fence: str | None, since: str
+) -> None:
+    client = server.client()
+    client.set(FENCE, 5)
+    assert tell(client, KEYS, FENCE, 5, "5 1 a", {"x": UP}, since="", news=True) is Told.TOLD
+    before = client.hgetall(KEYS.health)
+    client.delete(FENCE)
+    if fence is not None:
+        client.set(FENCE, fence)
+    listening = client.pubsub(ignore_subscribe_messages=True)
+    listening.subscribe(KEYS.news)
+    assert listening.get_message(timeout=1) is None, "only that it listens"
+    assert tell(client, KEYS, FENCE, 5, "5 2 a", {"x": DOWN}, since=since, news=True) is Told.NOT_OURS
+    assert client.hgetall(KEYS.health) == before
+    assert listening.get_message(timeout=0.1) is None
+    listening.close()
+
+
 class Two:
     """Machine ``a`` probes for all, ``b`` hears it; their boards."""
 
