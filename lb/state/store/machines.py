@@ -35,12 +35,16 @@ class Machine:
 
 
 def digest(pool: Pool) -> str:
-    """Of who is in the pool and how it is balanced; weights and states are operators' to change, and left out."""
+    """Of who is in the pool, how it is balanced, and how it is probed where one machine does so for all; weights and
+    states are operators' to change, and left out."""
     members = sorted(
         (backend.id, *backend.place, backend.max_inflight, backend.backup, backend.priority)
         for backend in pool.backends
     )
-    said: list[object] = [pool.policy, members]
+    how = (pool.hash, pool.geo_inner, pool.subset, pool.overprovisioning, pool.zones)
+    said: list[object] = [pool.policy, members, repr(how)]
+    if pool.health.scope == "cluster":
+        said.append(repr(pool.health))
     if pool.sticky is not None:
         said.append(pool.sticky.cookie)
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.model import Backend, Config, Pool, State, Sticky
+from lb.model import Backend, Config, HashKey, HashOptions, Health, Pool, ProbeScope, State, Sticky, ZoneOptions
 from lb.state.store.machines import FIELDS, Machine, described, differences, digest, from_fields, to_fields
 from lb.structs import replace
 
@@ -40,6 +41,33 @@ def test_what_operators_change_is_no_difference_and_members_are() -> None:
     assert digest(pool) == digest(Pool("web", (B, replace(A, weight=9, state="drain"))))
     others = (Pool("web", (A,)), Pool("web", (A, replace(B, port=3))), Pool("web", (A, B), policy="random"))
     assert len({digest(pool), *map(digest, others)}) == 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"hash": HashOptions(table="maglev")},
+        {"hash": HashOptions(key=HashKey("path"))},
+        {"hash": HashOptions(bounded_load=1.25)},
+        {"geo_inner": "random"},
+        {"subset": 1},
+        {"overprovisioning": 1.4},
+        {"zones": ZoneOptions(prefer=True)},
+        {"health": Health(scope="cluster")},
+    ],
+    ids=str,
+)
+def test_whoever_would_send_a_request_elsewhere_has_another_pool(other: dict[str, Any]) -> None:
+    pool = Pool("web", (A, B), policy="consistent_hash")
+    assert digest(pool) != digest(replace(pool, **other))
+
+
+def test_how_each_probes_for_itself_is_its_own_and_how_one_probes_for_all_is_not() -> None:
+    own, shared = (
+        {digest(Pool("web", (A, B), health=Health(scope=scope, interval_s=s))) for s in (1.0, 2.0)}
+        for scope in get_args(ProbeScope)
+    )
+    assert (len(own), len(shared)) == (1, 2)
 
 
 def test_sticky_cookies_of_another_name_are_another_pool() -> None:
