@@ -32,10 +32,10 @@ class Controller:
 
     def __init__(self, attachment: Attachment | None = None) -> None:
         self.attachment = attachment or Attachment.from_environment()
-        board = Board()
-        self.roster = Roster(board)
-        self.sync = Sync(lambda link: shared_parts(link, board))
-        board.on_told = lambda: self.sync.wake("verdicts")
+        self.board = Board()
+        self.roster = Roster(self.board)
+        self.sync = Sync(lambda link: shared_parts(link, self.board))
+        self.board.on_told = lambda: self.sync.wake("verdicts")
         self.geo = GeoKeeper()
         self.outliers = Outliers(self.roster.trust)
         self._applied: tuple[Snapshot | None, Segment | None] = (None, None)

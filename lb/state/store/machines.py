@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lb.model import Config, Pool
+from lb.structs import replace
 
 ALIVE_S = 3.0
 """Heard of within this time: three beats."""
@@ -44,7 +45,8 @@ def digest(pool: Pool) -> str:
     how = (pool.hash, pool.geo_inner, pool.subset, pool.overprovisioning, pool.zones)
     said: list[object] = [pool.policy, members, repr(how)]
     if pool.health.scope == "cluster":
-        said.append(repr(pool.health))
+        names = tuple((name, "") for name, _ in pool.health.headers)  # what they are may be secret
+        said.append(repr(replace(pool.health, headers=names)))
     if pool.sticky is not None:
         said.append(pool.sticky.cookie)
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
