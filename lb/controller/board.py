@@ -29,21 +29,29 @@ class Board:
         self.on_told: Callable[[], None] = lambda: None
         self.on_heard: Callable[[Collection[str]], None] = lambda names: None
         self._clock = clock
+        self._good_until: dict[str, float] = {}
+        """By name, as ``verdicts``: what nobody has looked at for so long is told to nobody."""
         self._heard: Mapping[str, int] = {}
         self._fresh_until = float("-inf")
 
     def keep(self, names: Collection[str]) -> None:
         """Only these are shared from now on."""
         for name in self.verdicts.keys() - set(names):
-            del self.verdicts[name]
+            del self.verdicts[name], self._good_until[name]
 
-    def tell(self, name: str, verdict: int) -> None:
+    def tell(self, name: str, verdict: int, good_for_s: float = float("inf")) -> None:
         """Our own probe's word."""
+        self._good_until[name] = self._clock() + good_for_s
         if self.verdicts.get(name) != verdict:
             self.verdicts[name] = verdict
             self.on_told()
 
-    def heard(self, name: str) -> int | None:
+    def vouched(self) -> dict[str, int]:
+        """What is told to the others. A machine whose probes hang, or that finds no address, has nothing to say."""
+        now = self._clock()
+        return {name: verdict for name, verdict in self.verdicts.items() if self._good_until[name] > now}
+
+    def heard(self, name: str, good_for_s: float = float("inf")) -> int | None:
         """What another machine says; None: nobody probes for us, or not this one. What it says is down our own prober looks
         at as well, and tells."""
         if self.is_prober or self._clock() > self._fresh_until:
@@ -51,6 +59,7 @@ class Board:
         verdict = self._heard.get(name)
         if verdict == UP:
             self.verdicts[name] = verdict
+            self._good_until[name] = self._clock() + good_for_s
         return verdict
 
     def hear(self, verdicts: Mapping[str, int], heard_at: float) -> None:

@@ -25,6 +25,9 @@ _CONCURRENT_PROBES = 512
 """At most so many sockets for probes, however many backends there are: descriptors are finite."""
 HEARD_S = 1.0
 """So often we look whether another machine still probes for us."""
+GOOD_FOR_PROBES = 3
+"""After so many probes that brought no result, and some seconds for the wait for a socket, what was found is told to nobody any more."""
+WAIT_S = 5.0
 _gate = BoundedSemaphore(_CONCURRENT_PROBES)
 _log = logging.getLogger("lb.health")
 
@@ -50,6 +53,7 @@ class Prober:
         self.first_round = Event()
         self.last_result: ProbeResult | None = None
         self.shared_name = shared_name(target, name.partition("/")[0])
+        self._good_for_s = GOOD_FOR_PROBES * (target.health.interval_s + target.health.timeout_s) + WAIT_S
         self._nobody_is_up = nobody_is_up
         self._board = board
         self._joins = joins
@@ -121,7 +125,7 @@ class Prober:
         self._loop.wake()
 
     def _step(self) -> float:
-        heard = self._board.heard(self.shared_name) if self._board is not None else None
+        heard = self._board.heard(self.shared_name, self._good_for_s) if self._board is not None else None
         if heard == UP and not self._cells.is_refused:
             self._adopt()
             return HEARD_S
@@ -156,8 +160,8 @@ class Prober:
         if changed or was_refused != cells.is_refused:
             cells.announce()
         self.last_result = result
-        if self._board is not None and self._checker.verdict != UNKNOWN:
-            self._board.tell(self.shared_name, self._checker.verdict)
+        if self._board is not None and self._checker.verdict != UNKNOWN and self._tells(result):
+            self._board.tell(self.shared_name, self._checker.verdict, self._good_for_s)
 
     def _observe(self, ok: bool, *, is_said_down: bool) -> bool:
         """Whether it changed the verdict."""

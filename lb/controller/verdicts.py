@@ -68,7 +68,7 @@ class Verdicts:
             self._told, self._told_mark, self._mark = {}, "", ""
             board.take()
         self._say_who(self._link.name)
-        now = dict(board.verdicts)
+        now = board.vouched()
         is_news = now != self._told or not self._told_mark
         is_due = self._clock() - self._told_whole_at > WHOLE_S or not self._told_mark
         whole = is_due or not self._told.keys() <= now.keys()

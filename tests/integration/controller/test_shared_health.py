@@ -14,7 +14,7 @@ from lb.admin.state import describe_store
 from lb.controller.controller import Controller
 from lb.controller.sync import Sync
 from lb.controller.verdicts import Verdicts
-from lb.health.probe import ProbeResult, probe
+from lb.health.probe import ProbeResult, ProbeTarget, probe
 from lb.model import Health, Pool
 from lb.state.layout import DOWN, SH_PROBES_OK, SH_REFUSED_NS, SH_VERDICT, UP
 from lb.structs import replace
@@ -28,6 +28,8 @@ PROMISED_S = 1.0
 """From the verdict of the machine that probes to the others'."""
 SLACK = 3
 TAKEN_OVER_S = 2.5
+HANGS_S = 3600.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -201,6 +203,28 @@ def test_one_that_is_cut_off_takes_nobody_elses_traffic_away(cluster: Cluster, m
     assert cluster.prober() == prober
 
 
+@pytest.mark.parametrize("is_nameless", [False, True])
+def test_one_whose_probes_bring_nothing_is_believed_no_longer(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, is_nameless: bool
+) -> None:
+    """They hang, or its name server is away: it keeps the verdict that it had, and that is nobody else's."""
+    monkeypatch.setattr("lb.controller.prober.WAIT_S", 0.0)
+    cluster.start(SHARED)
+    prober = cluster.prober()
+    (blind,) = cluster.controllers[prober].roster._probers.values()
+
+    def nothing(target: ProbeTarget) -> ProbeResult:
+        if target is not blind.target:
+            return probe(target)
+        gevent.sleep(0 if is_nameless else HANGS_S)
+        return ProbeResult(ok=False, reason="no address", duration_s=0.0, has_address=False)
+
+    monkeypatch.setattr("lb.controller.prober.probe", nothing)
+    cluster.origin.script = status(503)
+    wait_until(lambda: cluster.cells(1 - prober)[SH_VERDICT] == DOWN)
+    assert cluster.cells(prober)[SH_VERDICT] == UP
+
+
 def test_nobody_believes_who_probes_otherwise(cluster: Cluster) -> None:
     cluster.start(SHARED, replace(SHARED, path="/other"))
     wait_until(lambda: "" not in (cluster.said_prober(0), cluster.said_prober(1)))
@@ -211,8 +235,8 @@ def test_nobody_believes_who_probes_otherwise(cluster: Cluster) -> None:
 def test_a_reload_begins_and_ends_it(cluster: Cluster, server: RedisServer) -> None:
     cluster.start(QUICK)
     wait_until(lambda: cluster.verdicts() == [UP, UP])
-    gevent.sleep(WATCHED_S)
-    assert cluster.probing() == [0, 1] and not server.client().exists("{t}:health")
+    wait_until(lambda: cluster.probing() == [0, 1], PATIENCE_S)
+    assert not server.client().exists("{t}:health")
     for position in (0, 1):
         cluster.publish(position, SHARED)
     cluster.prober()
