@@ -25,7 +25,7 @@ from lb.proxy.deadlines import Sweeper
 from lb.server.garbage import Collector
 from lb.server.runtime import Runtime
 from lb.state.layout import DOWN, SH_VERDICT, UP
-from lb.state.publish import publish, snapshot_path
+from lb.state.publish import publish, segment_paths, snapshot_path
 
 POLICIES = {
     "ring": "{name: consistent_hash}",
@@ -154,7 +154,13 @@ def main() -> None:
         publish_as_told(options.publish, options.policy)
         return
     with tempfile.TemporaryDirectory(prefix="lb-turns-") as name:
-        print(json.dumps(measure(Path(name), options.policy, options.backends)))
+        try:
+            print(json.dumps(measure(Path(name), options.policy, options.backends)))
+        finally:
+            for path in segment_paths(str(Path(name) / "state")):
+                Path(path).unlink(
+                    missing_ok=True
+                )  # it is not in the directory: it would stay until the machine restarts
 
 
 if __name__ == "__main__":
