@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +21,25 @@ if TYPE_CHECKING:
 _FORGET_MS = 60_000
 _MOST_MACHINES = 1_000
 _MOST_SAID = 20
+_NAMESAKE_BEATS = 5
+"""So often in a row: a controller that replaces another one meets it for a few seconds."""
 _log = logging.getLogger("lb.store")
 
 _BEAT = Script("""
--- KEYS machines, machine:ME.  ARGV me, alive ms, forget ms, life ms, most, field, value, ...
--- Returns how many keys were of another type (they are made anew), and who is alive.
+-- KEYS machines, machine:ME.  ARGV me, alive ms, forget ms, life ms, most, process, field, value, ...
+-- Returns how many keys were of another type (they are made anew), which process said last that it is this machine, and who is
+-- alive.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local dropped = 0
 for i, type in ipairs({'zset', 'hash'}) do
   local found = redis.call('TYPE', KEYS[i]).ok
   if found ~= type and found ~= 'none' then dropped = dropped + 1 end
-  if found ~= type or type == 'hash' then redis.call('DEL', KEYS[i]) end
+  if found ~= type then redis.call('DEL', KEYS[i]) end
 end
-redis.call('HSET', KEYS[2], unpack(ARGV, 6))
+local before = redis.call('HGET', KEYS[2], 'process') or ''
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'process', ARGV[6], unpack(ARGV, 7))
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
@@ -41,7 +47,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf') -- nobody's: whos
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf', 'LIMIT', 0, ARGV[5])) do
   redis.call('ZADD', KEYS[1], now, name) -- our clock was put back
 end
-local alive = {dropped}
+local alive = {dropped, #before <= 100 and before or ''}
 for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', now - ARGV[2], 'LIMIT', 0, ARGV[5])) do
   if #name <= 200 then alive[#alive + 1] = name end
 end
@@ -64,6 +70,10 @@ class Presence:
         self._segment: Segment | None = None
         self._ours: Machine | None = None
         self._number = Number()
+        self._process = f"{random.getrandbits(64):016x}"
+        """Tells us from another one that goes by our name."""
+        self._others_of_our_name = 0
+        """Beats in a row that found its word."""
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
         self._segment = segment
@@ -74,7 +84,8 @@ class Presence:
     def round(self) -> None:
         ours, segment = self._ours, self._segment
         assert ours is not None and segment is not None
-        dropped, *alive = self._link.call(lambda client: self._beat(client, ours))
+        dropped, process, *alive = self._link.call(lambda client: self._beat(client, ours))
+        self._others_of_our_name += 1 if process not in ("", self._process) else -self._others_of_our_name
         if int(dropped):
             _log.warning("machines dropped=%d reason='keys of another type are made anew'", int(dropped))
         names = sorted(str(name) for name in alive if name != ours.name)
@@ -85,12 +96,28 @@ class Presence:
         self._link.call(lambda client: self._number.renew(client, self._link.keys.numbers, ours.name))
         segment.header[H_NUMBER] = 1 + self._number.value
         unread = [f"machine {name} says nothing that we understand" for name in names if name not in self.others]
-        self._report((*differences(ours, self.others), *unread[:_MOST_SAID]))
+        self._report((*self._namesakes(), *differences(ours, self.others), *unread[:_MOST_SAID]))
+
+    def _namesakes(self) -> list[str]:
+        if self._others_of_our_name < _NAMESAKE_BEATS:
+            return []
+        name = self._link.name
+        return [
+            f"another machine is called {name} too: what machines share is wrong until each has its own `state.machine`"
+        ]
 
     def _beat(self, client: Any, ours: Machine) -> list[Any]:
         keys = self._link.keys
         fields: list[str | int] = [word for pair in to_fields(ours).items() for word in pair]
-        args: list[str | int] = [ours.name, int(ALIVE_S * 1000), _FORGET_MS, 5000, _MOST_MACHINES, *fields]
+        args: list[str | int] = [
+            ours.name,
+            int(ALIVE_S * 1000),
+            _FORGET_MS,
+            5000,
+            _MOST_MACHINES,
+            self._process,
+            *fields,
+        ]
         return list(_BEAT(client, [keys.machines, keys.machine(ours.name)], args))
 
     def _ask(self, client: Any, names: list[str]) -> list[Sequence[str | None]]:

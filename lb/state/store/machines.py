@@ -16,7 +16,7 @@ from lb.structs import replace
 
 ALIVE_S = 3.0
 """Heard of within this time: three beats."""
-FIELDS = ("version", "generation", "workers", "pools", "keys")
+FIELDS = ("version", "generation", "workers", "pools", "keys", "rates")
 """Of a machine's hash."""
 _MOST_POOLS_BYTES = 1 << 20
 _MOST_DIGITS = 18
@@ -25,7 +25,7 @@ _MOST_DIGITS = 18
 @dataclass(frozen=True, slots=True)
 class Machine:
     """``pools``: digests by pool. ``generation`` counts that machine's own publications. ``keys``: fingerprints of its sticky
-    keys by pool, the signing one first."""
+    keys by pool, the signing one first. ``rates``: rate limits by route; None: it did not say."""
 
     name: str
     version: str
@@ -33,6 +33,7 @@ class Machine:
     workers: int
     pools: Mapping[str, str]
     keys: Mapping[str, str] = field(default_factory=dict)
+    rates: Mapping[str, str] | None = None
 
 
 def digest(pool: Pool) -> str:
@@ -60,7 +61,9 @@ def _fingerprint(key: str) -> str:
 def described(name: str, version: str, generation: int, config: Config) -> Machine:
     pools = {pool.id: digest(pool) for pool in config.pools}
     keys = {pool.id: " ".join(map(_fingerprint, pool.sticky.keys)) for pool in config.pools if pool.sticky is not None}
-    return Machine(name, version, generation, config.workers, pools, keys)
+    limits = {route.id: route.rate_limit for route in config.routes}
+    rates = {id: f"{limit.rate_per_s:g}/s+{limit.burst}" for id, limit in limits.items() if limit is not None}
+    return Machine(name, version, generation, config.workers, pools, keys, rates)
 
 
 def to_fields(machine: Machine) -> dict[str, str]:
@@ -71,14 +74,17 @@ def to_fields(machine: Machine) -> dict[str, str]:
         "workers": str(machine.workers),
         "pools": json.dumps(machine.pools, sort_keys=True),
         "keys": json.dumps(machine.keys, sort_keys=True),
+        "rates": json.dumps(machine.rates, sort_keys=True),
     }
 
 
 def from_fields(name: str, said: Sequence[str | None]) -> Machine | None:
     """``said``: by ``FIELDS``. None if that is nothing that we understand."""
-    version, generation, workers, pools, keys = (text or "" for text in said)
+    version, generation, workers, pools, keys, rates = (text or "" for text in said)
     try:
-        return Machine(name, version[:100], _number(generation), _number(workers), _by_pool(pools), _by_pool(keys))
+        said_rates = _by_pool(rates) if rates else None  # none: a version before
+        whole = (_number(generation), _number(workers), _by_pool(pools), _by_pool(keys), said_rates)
+        return Machine(name, version[:100], *whole)
     except (ValueError, RecursionError):
         return None
 
@@ -97,11 +103,16 @@ def _number(text: str) -> int:
 
 
 def differences(ours: Machine, others: Mapping[str, Machine]) -> tuple[str, ...]:
-    """Sentences about each machine whose pools or sticky keys are not ours, for people; empty if all are alike."""
+    """Sentences about each machine whose pools, sticky keys or rate limits are not ours, for people; empty if all are alike."""
     said = (
-        (_difference(ours.pools, others[name]), _difference_of_keys(ours.keys, others[name])) for name in sorted(others)
+        (
+            _difference(ours.pools, others[name]),
+            _difference_of_keys(ours.keys, others[name]),
+            _difference_of_rates(ours.rates or {}, others[name]),
+        )
+        for name in sorted(others)
     )
-    return tuple(text for both in said for text in both if text)
+    return tuple(text for one in said for text in one if text)
 
 
 def _difference(ours: Mapping[str, str], other: Machine) -> str:
@@ -121,6 +132,16 @@ def _difference_of_keys(ours: Mapping[str, str], other: Machine) -> str:
         return ""
     named = f"{', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
     return f"machine {other.name} has another sticky key ({named}): clients that change machines lose their backend"
+
+
+def _difference_of_rates(ours: Mapping[str, str], other: Machine) -> str:
+    """Of routes that both have: each of the two rates is shared with those who have the same."""
+    theirs = other.rates if other.rates is not None else ours
+    ids = sorted(id for id in ours.keys() | theirs.keys() if ours.get(id) != theirs.get(id))
+    if not ids:
+        return ""
+    named = f"{', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+    return f"machine {other.name} has other rate limits ({named}): what both let through adds up"
 
 
 def _agree(ours: str, theirs: str) -> bool:

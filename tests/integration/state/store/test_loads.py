@@ -148,3 +148,15 @@ def test_the_same_name_for_another_process_is_not_added_up_and_said(start: Start
     assert others(a) == 0
     until(lambda: presence_of(a).problems == ("machine b has other pools (different: web)",))
     assert presence_of(b).problems == ("machine a has other pools (different: web)",)
+
+
+def test_two_of_one_name_are_said(start: Start, tmp_path: Path, server: RedisServer) -> None:
+    a = start("a")
+    until(lambda: a.segment.header[H_MACHINES] == 1)
+    twin = machine(tmp_path / "twin", "a", server.url, _parts)
+    try:
+        until(lambda: bool(presence_of(a).problems) and bool(presence_of(twin).problems), 15.0)
+        assert presence_of(a).problems[0].startswith("another machine is called a too")
+    finally:
+        twin.close()
+    until(lambda: presence_of(a).problems == (), 15.0)

@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.model import Backend, Config, HashKey, HashOptions, Health, Pool, ProbeScope, State, Sticky, ZoneOptions
+from lb.model import (
+    Backend,
+    Config,
+    HashKey,
+    HashOptions,
+    Health,
+    Pool,
+    ProbeScope,
+    RateLimit,
+    Route,
+    State,
+    Sticky,
+    ZoneOptions,
+)
 from lb.state.store.machines import FIELDS, Machine, described, differences, digest, from_fields, to_fields
 from lb.structs import replace
 
@@ -21,11 +34,11 @@ OURS = Machine("here", "1", 3, 2, {"web": "w", "api": "x"})
 by_pool = st.dictionaries(st.text(), st.text())
 
 
-@given(st.text(min_size=1), st.integers(0, 2**40), st.integers(1, 512), by_pool, by_pool)
+@given(st.text(min_size=1), st.integers(0, 2**40), st.integers(1, 512), by_pool, by_pool, by_pool)
 def test_what_is_said_is_what_is_heard(
-    version: str, generation: int, workers: int, pools: dict[str, str], keys: dict[str, str]
+    version: str, generation: int, workers: int, pools: dict[str, str], keys: dict[str, str], rates: dict[str, str]
 ) -> None:
-    machine = Machine("m", version, generation, workers, pools, keys)
+    machine = Machine("m", version, generation, workers, pools, keys, rates)
     said = to_fields(machine)
     assert from_fields("m", [said[field] for field in FIELDS]) == machine
 
@@ -114,3 +127,20 @@ def test_each_machine_that_differs_is_named_with_its_pools() -> None:
     assert differences(OURS, others) == (
         "machine far has other pools (missing there: api, missing here: more, different: web)",
     )
+
+
+def test_other_rate_limits_are_said_and_silence_of_an_older_version_is_none() -> None:
+    def limited(*limits: RateLimit | None) -> Machine:
+        routes = [Route(f"r{n}", "pool", pool="web", rate_limit=limit) for n, limit in enumerate(limits)]
+        return described("there", "1", 1, Config("", (), (Pool("web", (A,)),), tuple(routes), State("/x")))
+
+    ours = limited(RateLimit(10.0, 10), None, RateLimit(0.5, 1))
+    assert ours.rates == {"r0": "10/s+10", "r2": "0.5/s+1"}
+    assert differences(ours, {"there": limited(RateLimit(10.0, 10), None, RateLimit(0.5, 1))}) == ()
+    assert differences(ours, {"there": dataclasses.replace(ours, name="there", rates=None)}) == ()
+    for other, named in (
+        (limited(RateLimit(10.0, 20), None, RateLimit(0.5, 1)), "r0"),
+        (limited(RateLimit(10.0, 10), RateLimit(1.0, 1), None), "r1, r2"),
+    ):
+        said = differences(ours, {"there": other})
+        assert said == (f"machine there has other rate limits ({named}): what both let through adds up",)
