@@ -32,8 +32,9 @@ FIRST_BYTE_S = 0.5
 """So long ``/timed`` waits for its backend."""
 PER_SECOND = 400 if IS_FULL else 80
 """Requests of the client that counts, over both machines."""
-SLACK_MS = 300.0
-"""More at the 99th percentile, on a machine that runs other things as well; who waited for the store would wait 500 and more."""
+TIMES, SLACK_MS = (2, 30.0) if IS_FULL else (5, 300.0)
+"""So many times the 99th percentile without, and so much more, is noise; in small the machine runs other tests as well. Who
+waited for the store would wait 500 and more."""
 APART_S = 0.055
 IN_A_ROW = 7
 BACK_S = 5.0
@@ -167,7 +168,7 @@ class Pair:
         assert (quiet.bad, phase.bad) == (0, 0), (quiet.failed, phase.failed)
         assert phase.ok > 0
         p50, p99 = max(quiet.p50, phase.beside[0]), max(quiet.p99, phase.beside[1])
-        assert phase.p50 < 3 * p50 + 50 and phase.p99 < 5 * p99 + slack_ms, self.figures[-1]
+        assert phase.p50 < 3 * p50 + 50 and phase.p99 < TIMES * p99 + slack_ms, self.figures[-1]
 
 
 @dataclass(frozen=True)
