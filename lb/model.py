@@ -156,6 +156,10 @@ class Retry(Struct, frozen=True):
     on: tuple[RetryCause, ...] = ("connect", "reset")
     budget_percent: float = 20.0
     budget_min_per_s: float = 3.0
+    backoff_s: float = 0.025
+    backoff_max_s: float = 0.25
+    """Before a repeated attempt, but for those of which nothing was sent: at random up to the first, which doubles with each
+    attempt, up to the second. Envoy's figures."""
 
 
 class AdaptiveOptions(Struct, frozen=True):

@@ -234,7 +234,9 @@ def _health(entry: HealthEntry) -> model.Health:
 
 
 def _retry(entry: RetryEntry) -> model.Retry:
-    return model.Retry(entry.attempts, tuple(entry.on), entry.budget, entry.budget_min)
+    return model.Retry(
+        entry.attempts, tuple(entry.on), entry.budget, entry.budget_min, entry.backoff, entry.backoff_max
+    )
 
 
 def _seconds(entry: Section) -> dict[str, Any]:

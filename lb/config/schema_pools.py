@@ -105,6 +105,13 @@ class RetryEntry(Section):
     )
     budget: Percent = setting(Retry, "budget_percent", "Most retries, as a share of the requests.")
     budget_min: Rate = setting(Retry, "budget_min_per_s", "Retries that are allowed whatever the share.")
+    backoff: DurationOrZero = setting(
+        Retry,
+        "backoff_s",
+        "Longest wait before the first retry, at random from nothing; it doubles with each. Refused connections are tried "
+        "elsewhere at once.",
+    )
+    backoff_max: DurationOrZero = setting(Retry, "backoff_max_s", "Longest wait before any retry.")
 
 
 class BackendTlsEntry(Section):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from time import monotonic
 
+from gevent import sleep
+
 from lb.errors import AttemptError
 from lb.proxy.answer import Answer
 from lb.proxy.attempt import attempt
-from lb.proxy.deadlines import Expired
+from lb.proxy.deadlines import NEVER, Expired
 from lb.proxy.exchange import Exchange
 from lb.proxy.member import Member
 from lb.proxy.pool import LivePool
+from lb.resilience.backoff import full_jitter_s
 
 CAUSES = {"backend_reset": "reset", "backend_timeout": "timeout"}
 
@@ -74,6 +77,7 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
                     return answer
                 exchange.release()
                 _rewind(exchange)
+                _wait(exchange, pool)
                 continue
             if not failed.retry.stale_reuse:
                 excluded.append(member)
@@ -81,6 +85,8 @@ def forward(exchange: Exchange, pool: LivePool, policy: str) -> Answer:
                 raise failed
             exchange.fresh_only = exchange.fresh_only or failed.retry.stale_reuse
             _rewind(exchange)
+            if not (failed.retry.nothing_sent or failed.retry.stale_reuse):
+                _wait(exchange, pool)
     finally:
         failed = None  # an error and the frame that it was raised through would hold each other
 
@@ -131,6 +137,17 @@ def _may_repeat(exchange: Exchange, pool: LivePool, tried: list[Member]) -> bool
     if not exchange.is_idempotent or exchange.attempts - exchange.free_attempts >= pool.pool.retry.attempts:
         return False
     return bool(pool.left(tried)) and pool.may_retry()
+
+
+def _wait(exchange: Exchange, pool: LivePool) -> None:
+    """Before what a backend failed at is asked of another one: whatever made it fail may be about to make all fail, and
+    retries that all come at once are the second blow. Nothing is claimed meanwhile; who has no time left does not wait."""
+    retry = pool.pool.retry
+    tries = exchange.attempts - exchange.free_attempts
+    pause_s = full_jitter_s(tries, base_s=retry.backoff_s, cap_s=retry.backoff_max_s, uniform=pool.random())
+    if pause_s > 0.0 and monotonic() + pause_s < exchange.total_at:
+        exchange.deadline.at = NEVER  # that of the attempt before
+        sleep(pause_s)
 
 
 def _rewind(exchange: Exchange) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from lb.model import Pool
+from lb.resilience.backoff import full_jitter_s
 from lb.simulate.agenda import Agenda
 from lb.simulate.arrivals import Arrival, arrivals
 from lb.simulate.backend import Outcome
@@ -88,6 +89,7 @@ class Simulation:
         self._first_byte_s = pool.timeouts.first_byte_s
         self._total_s = pool.timeouts.total_s
         self._has_arrivals = True
+        self._retry, self._pause = pool.retry, stream(scenario, "retries").random
         regions, sticky = scenario.regions, scenario.clients.sticky
         self._regions = regions_drawn(regions, stream(scenario, "regions")) if regions else None
         self._sessions = Sessions(sticky, stream(scenario, "sessions").random) if sticky else None
@@ -203,9 +205,15 @@ class Simulation:
             self._attempt(request)
         elif request.worker.may_retry(outcome, request.attempts - request.free_attempts, request.tried):
             self.record.retries += 1
-            self._attempt(request)
+            self.agenda.plan(self.agenda.now + self._pause_s(request), self._attempt, request)
         else:
             self._fail(request)
+
+    def _pause_s(self, request: Request) -> float:
+        """As ``lb.proxy.forward`` waits."""
+        retry, tries = self._retry, request.attempts - request.free_attempts
+        pause_s = full_jitter_s(tries, base_s=retry.backoff_s, cap_s=retry.backoff_max_s, uniform=self._pause())
+        return pause_s if self.agenda.now + pause_s < request.came + self._total_s else 0.0
 
     def _fail(self, request: Request) -> None:
         """With the reason of the last attempt, or for want of a backend."""

@@ -455,3 +455,44 @@ def test_an_error_that_another_backend_made_good_is_forgotten(deadline: Deadline
 def errors_held() -> list[AttemptError]:
     """All there are, those of other tests too."""
     return [held for held in gc.get_objects() if isinstance(held, AttemptError)]
+
+
+# --- how long is waited before
+
+
+@pytest.mark.parametrize("fault", ["closed-in-the-head", "busy"])
+def test_before_a_retry_it_waits_at_random_and_longer_each_time(
+    fault: str, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("lb.proxy.forward.sleep", waited.append)
+    on = ("connect", "reset", "503")
+    with scene(deadline, fault, fault, fault, "good", attempts=4, on=on, backoff_s=0.1, backoff_max_s=0.3) as one:
+        monkeypatch.setattr(one.pool, "random", lambda: 0.5)
+        assert one.send().status == 200
+    assert waited == [pytest.approx(0.05), pytest.approx(0.1), pytest.approx(0.15)]
+
+
+def test_nothing_is_waited_for_where_nothing_was_sent(deadline: Deadline, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("lb.proxy.forward.sleep", waited.append)
+    with scene(deadline, "refused", "refused", "good", backoff_s=1.0, backoff_max_s=1.0) as one:
+        assert one.send().status == 200
+    assert waited == []
+
+
+def test_who_has_no_time_left_does_not_wait(deadline: Deadline, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("lb.proxy.forward.sleep", waited.append)
+    with scene(deadline, "closed-in-the-head", "good", backoff_s=900.0, backoff_max_s=900.0) as one:
+        assert one.send().status == 200
+    assert waited == []
+
+
+def test_nobody_holds_a_place_while_it_waits(deadline: Deadline, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scene(deadline, "closed-in-the-head", "good", backoff_s=0.1, backoff_max_s=0.1) as one:
+        held: list[int] = []
+        monkeypatch.setattr("lb.proxy.forward.sleep", lambda _: held.append(inflight(one.pool)))
+        monkeypatch.setattr(one.pool, "random", lambda: 0.5)
+        assert one.send().status == 200
+    assert held == [0]
