@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lb.model import Backend, HashOptions, Pool, TableKind
 from lb.policies import consistent_hash
 from lb.policies.base import Picker
-from lb.policies.tables import Table, Wanted, build_table
+from lb.policies.tables import Table, Wanted, build_table, wanted
 from tests.unit.policies.context import FakeContext, members_of, picker_of
 
 TABLES: tuple[TableKind, ...] = ("ring", "maglev", "rendezvous")
@@ -38,7 +38,7 @@ def moved(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("table", "expected"),
-    [("ring", "222202010021"), ("maglev", "112200220121"), ("rendezvous", "000201212000")],
+    [("ring", "222202010021"), ("maglev", "112200220121"), ("rendezvous", "212212002122")],
 )
 def test_the_same_key_the_same_backend_in_every_process(table: TableKind, expected: str) -> None:
     """Written down: no seed of the process, no order of a dict goes into them."""
@@ -69,6 +69,19 @@ def test_a_backend_that_is_removed_moves_little(table: TableKind, count: int) ->
         assert len(pairs) <= len(KEYS) / count * (2.0 if table == "maglev" else 1.3)
         if table == "ring":
             assert {old for old, _ in pairs} == {members[gone].id}
+
+
+@pytest.mark.parametrize("table", ["ring", "rendezvous"])
+@pytest.mark.parametrize("name", ["b{}", "10.0.{}.1:80", "srv-{:04d}"])
+def test_of_a_thousand_none_owns_more_than_1_3_of_its_part(table: TableKind, name: str) -> None:
+    """What one that is removed owns is what moves."""
+    members = tuple(Backend(id=name.format(i), host="127.0.0.1", port=1 + i) for i in range(1_000))
+    candidates = build_table(wanted(table, HashOptions(table=table), members, are_alike=False)).candidates
+    keys = 300_000
+    counts = Counter(next(candidates(b"%d" % n)) for n in range(keys))
+    assert counts.pop(len(members), 0) < 0.03 * keys, "nobody's: they go on to the next"
+    part = keys / len(members)
+    assert max(counts.values()) <= 1.3 * part + 4 * (1.3 * part) ** 0.5, "and what chance makes of so many keys"
 
 
 @pytest.mark.parametrize("table", TABLES)
