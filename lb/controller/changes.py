@@ -33,6 +33,8 @@ Scope = Literal["", "machine", "cluster"]
 PATIENCE_S = 20.0
 """Twice what a publisher waits for another one."""
 _TRIES = 8
+FIRST_TRY_S = 2.0
+"""A controller that has just begun may not have reached the store yet: that is no reason to change this machine alone."""
 _one_at_a_time = BoundedSemaphore(1)
 _log = logging.getLogger("lb.operator")
 
@@ -159,6 +161,7 @@ class Changes:
         if link is None and scope == "cluster":
             raise Refused(409, "no_store", "no store is configured: this machine is alone, its changes are its own")
         if link is not None and scope != "machine":
+            link.wait_for_first_try(FIRST_TRY_S)
             try:
                 return self._for_all(link, change, expected)
             except StoreError as error:

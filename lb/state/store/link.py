@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import gevent
+from gevent.event import Event
 from redis import RedisError, ResponseError
 from redis.exceptions import (
     AuthenticationError,
@@ -89,6 +90,7 @@ class Link:
         self._delay_s = FIRST_RETRY_S
         self._checked_at = float("-inf")
         self._greenlet: Any = None
+        self._has_tried = Event()
 
     def __repr__(self) -> str:
         return f"<Link {self.address} {'up' if self.is_up else self.problem}>"
@@ -104,6 +106,10 @@ class Link:
             greenlet.kill()
         self.is_up = False
         self._close()
+
+    def wait_for_first_try(self, seconds: float) -> None:
+        """At most so long, until it is up for the first time or known not to be. Later it returns at once."""
+        self._has_tried.wait(seconds)
 
     def call(self, step: Callable[[Any], T]) -> T:
         """What ``step`` returns of the client it is given. StoreDown at once while the link is down; StoreError for
@@ -154,6 +160,12 @@ class Link:
             gevent.sleep(self._delay_s * (0.5 + random.random() / 2) if not self.is_up else FIRST_RETRY_S)
 
     def _try(self) -> None:
+        try:
+            self._try_once()
+        finally:
+            self._has_tried.set()
+
+    def _try_once(self) -> None:
         try:
             # The client before is let go of, not closed: others may be in a call on it, which its time-out ends.
             self._client = connect(self.address, self.name)

@@ -59,6 +59,20 @@ def test_it_comes_up_and_tells_and_calls(server: RedisServer) -> None:
         assert server.client().get("{t}:schema") == "1"
 
 
+def test_who_asks_before_it_was_reached_waits_for_the_first_try_only(server: RedisServer) -> None:
+    with link_to(server.url) as link:
+        link.start()
+        link.wait_for_first_try(PATIENCE_S)
+        assert link.is_up
+    server.kill()
+    with link_to(server.url) as link:
+        link.start()
+        started = time.monotonic()
+        link.wait_for_first_try(PATIENCE_S)
+        link.wait_for_first_try(PATIENCE_S)
+        assert not link.is_up and time.monotonic() - started < PATIENCE_S
+
+
 def test_a_mistake_of_one_call_is_no_outage(server: RedisServer) -> None:
     with link_to(server.url) as link:
         link.start()
