@@ -23,7 +23,7 @@ class Outliers:
         self._watched: dict[str, _Watched] = {}
 
     def apply(self, snapshot: Snapshot, segment: Segment) -> None:
-        """A pool whose backends are the same goes on."""
+        """A pool whose backends are the same goes on; in another one all begin anew, with their whole share."""
         before, self._watched = self._watched, {}
         for pool in snapshot.config.pools:
             if pool.outlier_errors >= 1.0 or len(pool.backends) < 2:
@@ -33,6 +33,11 @@ class Outliers:
             if watched is None or not watched.is_of(pool, columns, segment):
                 watched = _Watched(pool, columns, segment)
             self._watched[pool.id] = watched
+        going_on = set(self._watched.values())
+        for left in before.values():
+            if left not in going_on:
+                for name in left.names:
+                    self._trust(name, 1.0)
 
     def look(self) -> float:
         for watched in self._watched.values():
@@ -43,7 +48,7 @@ class Outliers:
 
 class _Watched:
     def __init__(self, pool: Pool, columns: list[int], segment: Segment) -> None:
-        self._names = [f"{pool.id}/{backend.id}" for backend in pool.backends]
+        self.names = [f"{pool.id}/{backend.id}" for backend in pool.backends]
         self._columns = columns
         self._excess = pool.outlier_errors
         self._segment = segment
@@ -54,7 +59,7 @@ class _Watched:
         return (columns, pool.outlier_errors) == (self._columns, self._excess) and segment is self._segment
 
     def look(self) -> list[tuple[str, float]]:
-        """Whose share has changed, and to what."""
+        """Who has less than its share, or has just got it back."""
         now = [self._ended(column) for column in self._columns]
         before, self._before = self._before, now
         if before is None:
@@ -62,11 +67,11 @@ class _Watched:
         kept = list(self._rates.shares)
         self._rates.look([(max(n - b, 0), max(e - c, 0)) for (n, e), (b, c) in zip(now, before, strict=True)])
         found = []
-        for name, was, share in zip(self._names, kept, self._rates.shares, strict=True):
-            if share != was:
+        for name, was, share in zip(self.names, kept, self._rates.shares, strict=True):
+            if share < 1.0 or share != was:  # unchanged too: whoever holds it may have begun anew
                 found.append((name, share))
-                if 1.0 in (share, was):
-                    _log.log(*_said(share), name)
+            if share != was and 1.0 in (share, was):
+                _log.log(*_said(share), name)
         return found
 
     def _ended(self, column: int) -> tuple[int, int]:
